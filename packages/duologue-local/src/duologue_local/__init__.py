@@ -1,0 +1,1 @@
+"""An offline speech-to-speech transport for Duologue: no key, no network."""
