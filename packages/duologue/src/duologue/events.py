@@ -4,6 +4,7 @@ Ids and times are excluded from equality: two events are equal when they say the
 Times are float seconds on the session clock (0.0 is the moment of `connect`).
 Below the agent ids may be "" and times None; `RealtimeAgent.events()` fills them in.
 """
+# ruff: noqa: TC001 - the annotations of public types can be evaluated at run time
 
 from __future__ import annotations
 
@@ -142,7 +143,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class ToolCancelled:
-    """A call was given up: by an interruption, by the provider, by its time limit or by closing."""
+    """A call was given up: by an interruption, by the provider or by closing."""
 
     tool_use_id: str
     name: str

@@ -1,4 +1,5 @@
 """Arguments: a tool's JSON schema and the check of what the model sends, both by pydantic."""
+# ruff: noqa: TC003 - the annotations of public types can be evaluated at run time
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def describe(name: str, handler: Callable[..., Any] | None, schema: Mapping[str,
 
 
 def _explicit(name: str, schema: dict[str, Any]) -> Arguments:
-    import jsonschema  # only tools with a hand-written schema need it
+    import jsonschema  # type: ignore[import-untyped, unused-ignore]  # only tools with a hand-written schema need it
 
     validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
@@ -68,8 +69,7 @@ def _derived(name: str, handler: Callable[..., Any]) -> Arguments:
         hints = _hints(handler)
     except (TypeError, ValueError, NameError) as exc:
         raise ConfigurationError(
-            f"the signature of tool {name!r} can't be read ({exc}): annotate it with names that exist, "
-            "or pass schema="
+            f"the signature of tool {name!r} can't be read ({exc}): annotate it with names that exist, or pass schema="
         ) from exc
     about = {p.arg_name: p.description for p in parse_docstring(inspect.getdoc(handler) or "").params}
     fields: dict[str, Any] = {}
@@ -79,7 +79,9 @@ def _derived(name: str, handler: Callable[..., Any]) -> Arguments:
             open_ended = True
             continue
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-            raise ConfigurationError(f"parameter {key!r} of tool {name!r} can't be given by name: models name arguments")
+            raise ConfigurationError(
+                f"parameter {key!r} of tool {name!r} can't be given by name: models name arguments"
+            )
         # Fields are numbered and the real names are aliases, so that a parameter may be called "schema" or "_x".
         fields[f"p{number}"] = _field(key, parameter, hints.get(key, Any), about.get(key))
     config = pydantic.ConfigDict(extra="allow" if open_ended else "forbid", arbitrary_types_allowed=False)
@@ -97,6 +99,8 @@ def _derived(name: str, handler: Callable[..., Any]) -> Arguments:
         except pydantic.ValidationError as exc:
             faults = [f"{_path(e['loc'])}{e['msg']}" for e in exc.errors(include_url=False)]
             raise InvalidArguments("invalid arguments: " + "; ".join(faults[:5]), name=name) from exc
+        except Exception as exc:  # a validator of the tool's author may raise anything; the session must not end
+            raise InvalidArguments(f"invalid arguments: {type(exc).__name__}: {exc}", name=name) from exc
         # every field, defaults too: a handler written with `= Field(...)` has no plain default of its own
         return {names[f]: getattr(checked, f) for f in fields} | (checked.model_extra or {})
 
@@ -114,20 +118,18 @@ def _hints(handler: Callable[..., Any]) -> dict[str, Any]:
 
 def _field(key: str, parameter: inspect.Parameter, annotation: Any, description: str | None) -> tuple[Any, FieldInfo]:
     described = any(isinstance(e, FieldInfo) and e.description for e in getattr(annotation, "__metadata__", ()))
-    said = {"description": description} if description and not described else {}
     default = parameter.default
-    if default is parameter.empty:
-        return annotation, pydantic.Field(alias=key, **said)
+    if isinstance(default, FieldInfo):  # `limit: int = Field(10, le=50)`: what the author's Field says stands
+        annotation = Annotated[annotation, default]
+        described = described or default.description is not None
+    about = None if described else description
+    if default is parameter.empty or (isinstance(default, FieldInfo) and default.is_required()):
+        return annotation, pydantic.Field(alias=key, description=about)
     if not isinstance(default, FieldInfo):
-        return annotation, pydantic.Field(default=default, alias=key, **said)
-    # `limit: int = Field(10, le=50)`: what the author's Field says stands
-    own = Annotated[annotation, default]
-    told = {} if default.description else said
-    if default.is_required():
-        return own, pydantic.Field(alias=key, **told)
+        return annotation, pydantic.Field(default=default, alias=key, description=about)
     if default.default_factory is not None:
-        return own, pydantic.Field(default_factory=default.default_factory, alias=key, **told)
-    return own, pydantic.Field(default=default.default, alias=key, **told)
+        return annotation, pydantic.Field(default_factory=default.default_factory, alias=key, description=about)
+    return annotation, pydantic.Field(default=default.default, alias=key, description=about)
 
 
 def _without_titles(node: Any, *, names: bool = False) -> Any:

@@ -63,7 +63,9 @@ class Tool:
         if delivery not in ("now", "when_idle", "silent"):
             raise ConfigurationError(f"delivery of tool {name!r} is {delivery!r}, not now, when_idle or silent")
         if timeout is not None and timeout <= 0:
-            raise ConfigurationError(f"timeout of tool {name!r} is {timeout}: it must be positive, or None for no limit")
+            raise ConfigurationError(
+                f"timeout of tool {name!r} is {timeout}: it must be positive, or None for no limit"
+            )
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(f"concurrency of tool {name!r} is {concurrency}: it must be 1 or more")
         self.name = name
@@ -92,7 +94,7 @@ class Tool:
     def is_async(self) -> bool:
         """Whether the handler runs on the loop rather than on a thread."""
         function = _innermost(self.handler)
-        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - the method itself is what is looked at
+        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the handler as the plain function it was."""
@@ -112,7 +114,7 @@ def _innermost(handler: Any) -> Any:
 
 def _first_paragraph(handler: Any) -> str:
     text = inspect.getdoc(_innermost(handler)) if handler is not None else None
-    if not text or isinstance(handler, functools.partial) and text == inspect.getdoc(functools.partial):
+    if not text or (isinstance(handler, functools.partial) and text == inspect.getdoc(functools.partial)):
         return ""
     return " ".join(text.split("\n\n", 1)[0].split())
 
@@ -131,7 +133,9 @@ def tool(
     concurrency: int | None = None,
     blocking: bool | None = None,
 ) -> Callable[[Handler], Tool]: ...
-def tool(function: Handler | None = None, /, *, name: str | None = None, **policy: Any) -> Tool | Callable[[Handler], Tool]:
+def tool(
+    function: Handler | None = None, /, *, name: str | None = None, **policy: Any
+) -> Tool | Callable[[Handler], Tool]:
     """Make a function a `Tool`; its docstring and signature tell the model how to call it.
 
     Example:
@@ -151,7 +155,7 @@ def tool(function: Handler | None = None, /, *, name: str | None = None, **polic
     """
 
     def make(handler: Handler) -> Tool:
-        return Tool(name or getattr(_innermost(handler), "__name__", ""), handler, **policy)
+        return Tool(name or str(getattr(_innermost(handler), "__name__", "")), handler, **policy)
 
     return make if function is None else make(function)
 

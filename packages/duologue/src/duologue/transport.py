@@ -1,4 +1,5 @@
 """The two protocols every backend implements, and what a session says it can do."""
+# ruff: noqa: TC003 - the annotations of public types can be evaluated at run time
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Small values shared by events and history."""
+# ruff: noqa: TC003 - the annotations of public types can be evaluated at run time
 
 from __future__ import annotations
 

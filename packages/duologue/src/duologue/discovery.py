@@ -1,0 +1,65 @@
+"""Discovery: the transports that are installed, by entry point."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, cast
+
+from duologue.errors import ConfigurationError, MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duologue.transport import RealtimeTransport
+
+GROUP = "duologue.transports"
+
+_PACKAGES = {
+    "local": "duologue-local",
+    "gemini": "duologue-google",
+    "vertex": "duologue-google",
+    "openai": "duologue-openai",
+    "distiller": "duologue-distiller",
+}
+
+
+def available_transports() -> list[str]:
+    """Names of the installed transports, sorted; nothing is imported."""
+    return sorted({found.name for found in entry_points(group=GROUP)})
+
+
+def configured_transports() -> list[str]:
+    """Names of the installed transports that have what they need, such as a key in the environment.
+
+    A transport class says so by a static method `configured() -> bool`; one without it needs nothing.
+    """
+    names = []
+    for name in available_transports():
+        configured = getattr(_load(name), "configured", None)
+        if configured is None or configured():
+            names.append(name)
+    return names
+
+
+def get_transport(name: str, **options: Any) -> RealtimeTransport:
+    """Make a transport by its name.
+
+    Raises:
+        MissingExtra: it is one of ours and its package is not installed.
+        ConfigurationError: there is no transport of that name, or it does not take these options.
+    """
+    made = _load(name)
+    try:
+        return made(**options)
+    except TypeError as exc:
+        raise ConfigurationError(f"transport {name!r} does not take these options ({exc})") from exc
+
+
+def _load(name: str) -> Callable[..., RealtimeTransport]:
+    for found in entry_points(group=GROUP):
+        if found.name == name:
+            return cast("Callable[..., RealtimeTransport]", found.load())
+    if name in _PACKAGES:
+        raise MissingExtra(_PACKAGES[name], needed_for=f"transport {name!r}")
+    known = ", ".join(available_transports()) or "none"
+    raise ConfigurationError(f"there is no transport {name!r}; installed: {known}")

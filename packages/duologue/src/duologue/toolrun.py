@@ -1,0 +1,223 @@
+"""ToolRunner: runs the handlers, on the loop or on threads, and never waits for one that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from duologue.blocks import AudioBlock, ImageBlock, TextBlock
+from duologue.errors import LocalProtocolError, ToolError, ToolTimeout
+from duologue.tasks import TaskSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duologue.blocks import ContentBlock
+    from duologue.tool import Tool
+
+log = logging.getLogger(__name__)
+
+MAX_THREADS = 64
+"""Plain handlers that run at once; more wait. One past its deadline no longer counts."""
+
+STUBBORN = 1.0
+"""Seconds a cancelled handler may take before it is reported as abandoned."""
+
+_reporter: contextvars.ContextVar[Callable[[str], None] | None] = contextvars.ContextVar("reporter", default=None)
+
+
+def report_progress(content: str) -> None:
+    """Pass a handler's progress to the agent that runs it; from any thread.
+
+    Raises:
+        LocalProtocolError: no agent runs this code as a handler.
+    """
+    reporter = _reporter.get()
+    if reporter is None:
+        raise LocalProtocolError("progress() is for tool handlers that an agent runs")
+    reporter(content)
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    tool_use_id: str
+    tool: Tool
+    arguments: dict[str, Any]
+    task: asyncio.Task[Any] | None = None
+    coroutine: Any = None
+    thread: threading.Thread | None = None
+    dropped: bool = False
+
+
+class ToolRunner:
+    """Runs handlers; `done(id, content, is_error)`, `said(id, text)` and `problem(exc)` are called on the loop."""
+
+    def __init__(
+        self,
+        done: Callable[[str, str | list[ContentBlock], bool], None],
+        said: Callable[[str, str], None],
+        problem: Callable[[Exception], None],
+    ) -> None:
+        self._done = done
+        self._said = said
+        self._problem = problem
+        self._loop = asyncio.get_running_loop()
+        self._tasks = TaskSet()
+        self._running: dict[str, _Running] = {}
+        self._stopping: set[_Running] = set()
+        self._waiting: deque[_Running] = deque()
+        self._threads = 0
+        self.abandoned = 0
+        """Handlers that did not end when they were told to."""
+
+    def start(self, tool_use_id: str, tool: Tool, arguments: dict[str, Any]) -> None:
+        """Run a handler."""
+        run = self._running[tool_use_id] = _Running(tool_use_id, tool, arguments)
+        if tool.is_async:
+            run.task = self._tasks.start(self._on_loop(run), f"tool {tool.name}")
+        elif self._threads < MAX_THREADS:
+            self._on_thread(run)
+        else:
+            self._waiting.append(run)
+
+    def stop(self, tool_use_id: str) -> None:
+        """Cancel a handler; whatever becomes of it, its result is not reported."""
+        run = self._running.pop(tool_use_id, None)
+        if run is None:
+            return
+        run.dropped = True
+        if run.task is not None:
+            run.task.cancel()
+            self._stopping.add(run)
+            self._loop.call_later(STUBBORN, self._check_stopped, run)
+        elif run.thread is not None:
+            self._abandon(run, "its thread can't be stopped")
+            self._thread_over()
+        else:
+            self._waiting.remove(run)
+
+    async def close(self, deadline: float) -> None:
+        """Cancel all handlers and end within `deadline` seconds; one that resists is closed under its feet."""
+        for tool_use_id in list(self._running):
+            self.stop(tool_use_id)
+        for task in await self._tasks.stop(deadline):
+            run = next((r for r in self._stopping if r.task is task), None)
+            if run is not None:
+                self._abandon(run, "it swallows cancellation")
+                self._break(run)
+        await self._tasks.stop(0.2)
+
+    async def _on_loop(self, run: _Running) -> None:
+        _reporter.set(lambda content: self._report(run, content))
+        try:
+            run.coroutine = run.tool(**run.arguments)
+            content, is_error = render(await run.coroutine), False
+        except asyncio.CancelledError:
+            if run.dropped:
+                return
+            content, is_error = "error: the tool was cancelled", True  # it cancelled itself
+        except Exception as exc:  # task boundary: whatever a handler raises is told to the model
+            if run.dropped:
+                return
+            content, is_error = explain(run.tool, exc), True
+        self._finished(run, content, is_error)
+
+    def _on_thread(self, run: _Running) -> None:
+        self._threads += 1
+        context = contextvars.copy_context()
+        context.run(_reporter.set, lambda content: self._call_loop(self._report, run, content))
+        run.thread = threading.Thread(
+            target=context.run, args=(self._in_thread, run), name=f"duologue tool {run.tool.name}", daemon=True
+        )
+        run.thread.start()
+
+    def _in_thread(self, run: _Running) -> None:
+        try:
+            result = run.tool(**run.arguments)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError("a plain handler returned a coroutine: make it `async def`")  # noqa: TRY301 - told to the model like any failure
+            content, is_error = render(result), False
+        except Exception as exc:  # task boundary: whatever a handler raises is told to the model
+            content, is_error = explain(run.tool, exc), True
+        self._call_loop(self._thread_done, run, content, is_error)
+
+    def _call_loop(self, function: Callable[..., None], *args: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            log.debug("a tool handler outlived its event loop")
+
+    def _thread_done(self, run: _Running, content: str | list[ContentBlock], is_error: bool) -> None:
+        if not run.dropped:
+            self._thread_over()
+        self._finished(run, content, is_error)
+
+    def _thread_over(self) -> None:
+        self._threads -= 1
+        if self._waiting:
+            self._on_thread(self._waiting.popleft())
+
+    def _finished(self, run: _Running, content: str | list[ContentBlock], is_error: bool) -> None:
+        if self._running.get(run.tool_use_id) is run:
+            del self._running[run.tool_use_id]
+        if not run.dropped:
+            self._done(run.tool_use_id, content, is_error)
+
+    def _report(self, run: _Running, content: str) -> None:
+        if not run.dropped:
+            self._said(run.tool_use_id, content)
+
+    def _check_stopped(self, run: _Running) -> None:
+        if run in self._stopping:
+            self._stopping.discard(run)
+            if run.task is not None and not run.task.done():
+                self._stopping.add(run)
+                self._abandon(run, "it swallows cancellation")
+
+    def _abandon(self, run: _Running, why: str) -> None:
+        self.abandoned += 1
+        self._problem(ToolTimeout(f"tool {run.tool.name!r} (call {run.tool_use_id}) was abandoned: {why}"))
+
+    def _break(self, run: _Running) -> None:
+        """End a coroutine that swallows cancellation: it gets GeneratorExit where it waits, then its task ends."""
+        try:
+            run.coroutine.close()
+        except RuntimeError:
+            log.debug("tool %s ignored GeneratorExit too", run.tool.name)
+        if run.task is not None:
+            run.task.cancel()
+
+
+def render(value: Any) -> str | list[ContentBlock]:
+    """Turn what a handler returned into what the model gets: text and blocks as they are, the rest as JSON.
+
+    Raises:
+        TypeError: the value is not JSON-able.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, TextBlock | AudioBlock | ImageBlock):
+        return [value]
+    if isinstance(value, list) and value and all(isinstance(v, TextBlock | AudioBlock | ImageBlock) for v in value):
+        return value
+    import pydantic_core
+
+    try:
+        return pydantic_core.to_json(value).decode()
+    except (pydantic_core.PydanticSerializationError, ValueError) as exc:
+        raise TypeError(f"its result, a {type(value).__name__}, is not JSON-able") from exc
+
+
+def explain(tool: Tool, exc: Exception) -> str:
+    """Say what went wrong, for the model; the traceback goes to the log."""
+    if isinstance(exc, ToolError):
+        return f"error: {exc}"
+    log.warning("tool %s failed", tool.name, exc_info=exc)
+    return f"error: {type(exc).__name__}: {exc}" if str(exc) else f"error: {type(exc).__name__}"
