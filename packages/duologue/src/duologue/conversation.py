@@ -183,12 +183,12 @@ class Conversation:
         self._awaited = False
         if isinstance(event, TranscriptDelta):
             reply = self._replies.of_output("", event.item_id, now)
-            self._history.assistant_said(reply, event.item_id, event.delta, event.words, spoken=True)
+            self._history.assistant_said(reply, event.item_id, event.delta, event.words, final=event.final, spoken=True)
             filled = replace(event, item_id=event.item_id or reply.id, started_at=event.started_at or reply.started_at)
             return [Deliver(filled)]
         reply = self._replies.of_output(event.response_id, event.item_id, now)
         if reply.cut is None:
-            self._history.assistant_said(reply, event.item_id, event.delta, (), spoken=False)
+            self._history.assistant_said(reply, event.item_id, event.delta, final=False, spoken=False)
         return [Deliver(replace(event, response_id=reply.id))]
 
     def _fragment(self, event: ToolUseStart | ToolInputDelta | ToolUseEnd, now: float) -> list[Effect]:

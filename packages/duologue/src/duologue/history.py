@@ -32,9 +32,13 @@ class Entry:
     words: list[tuple[int, float]] = field(default_factory=list)
     calls: dict[str, CallRecord] = field(default_factory=dict)
     closed: bool = False
+    seam: bool = False
 
-    def add(self, delta: str, words: Iterable[WordTime] = ()) -> None:
-        """Append text; `words` are the words of `delta` whose end times are known."""
+    def add(self, delta: str, words: Iterable[WordTime] = (), *, final: bool = False) -> None:
+        """Append text; `words` are the words of `delta` whose end times are known; `final` ends an item."""
+        if self.seam and delta and self.text[-1:].strip() and delta[:1].strip():
+            self.text += " "
+        self.seam = final or (self.seam and not delta)
         at = len(self.text)
         self.text += delta
         for word in words:
@@ -87,7 +91,7 @@ class History:
             entry = self._open_user(item_id, now if started_at is None else started_at)
         elif started_at is not None:
             entry.started_at = started_at
-        entry.add(delta)
+        entry.add(delta, final=final)
         if final:
             entry.closed = True
         return entry
@@ -102,13 +106,13 @@ class History:
             self._user.closed = True
 
     def assistant_said(
-        self, reply: Reply, item_id: str, delta: str, words: Iterable[WordTime], *, spoken: bool
+        self, reply: Reply, item_id: str, delta: str, words: Iterable[WordTime] = (), *, final: bool, spoken: bool
     ) -> Entry:
         """A piece of the assistant's transcript (`spoken`) or written text arrived."""
         entry = self.of_reply(reply)
         entry.item_id = entry.item_id or item_id or reply.id
         entry.spoken = entry.spoken or spoken
-        entry.add(delta, words)
+        entry.add(delta, words, final=final)
         return entry
 
     def of_reply(self, reply: Reply) -> Entry:
