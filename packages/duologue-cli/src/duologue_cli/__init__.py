@@ -1,1 +1,5 @@
 """The duologue command."""
+
+from duologue_cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,148 @@
+"""The live transcript: events as pieces of styled text. Pure; `outputs.py` prints them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from duologue.events import (
+    AgentChanged,
+    GoingAway,
+    Interrupted,
+    Problem,
+    Reconnected,
+    Reconnecting,
+    SpeechStarted,
+    TextDelta,
+    ToolCancelled,
+    ToolProgress,
+    ToolResult,
+    ToolStarted,
+    TranscriptDelta,
+    TurnComplete,
+)
+
+if TYPE_CHECKING:
+    from duologue.events import Event
+    from duologue.types import Message
+
+    from duologue_cli.summary import Latency
+
+Style: TypeAlias = Literal["user", "assistant", "tool", "cut", "note", "plain"]
+
+WIDTH = 7  # of the label before each line
+LONGEST = 200  # characters of a tool's arguments or result that are shown
+PART_NAMES = {
+    "end_of_turn": "end of turn",
+    "asr": "recognition",
+    "llm_first": "model",
+    "tts_first": "voice",
+    "output": "output",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text to print as it is, line breaks included."""
+
+    text: str
+    style: Style = "plain"
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line and without control characters: a model's words don't steer a terminal."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+
+
+class Transcript:
+    """Turns events into lines: `you`, `agent`, `tool`; speech grows on its line as it comes."""
+
+    def __init__(self) -> None:
+        self._speaker: str | None = None  # whose line is open
+        self._blank = True  # nothing stands on the open line yet
+
+    def feed(self, event: Event) -> list[Piece]:
+        """Return what the event adds."""
+        match event:
+            case TranscriptDelta(role=role, delta=delta, final=final):
+                pieces = self._speech("user" if role == "user" else "assistant", delta)
+                return pieces + (self.end_line() if final and self._speaker == role else [])
+            case TextDelta(delta=delta):
+                return self._speech("assistant", delta)
+            case TurnComplete() | SpeechStarted():
+                return self.end_line()
+            case ToolStarted(name=name, input=arguments):
+                return self.line("tool", f"{name}({_arguments(arguments)})", "tool")
+            case ToolProgress(name=name, content=content):
+                return self.line("tool", f"{name}: {_short(content)}", "tool")
+            case ToolResult(name=name, is_error=failed, content=content, elapsed=elapsed):
+                said = content if isinstance(content, str) else ", ".join(type(block).__name__ for block in content)
+                word = "failed" if failed else "gave"
+                return self.line("tool", f"{name} {word} {_short(said)} in {elapsed:.2f} s", "tool")
+            case ToolCancelled(name=name, reason=reason):
+                return self.line("tool", f"{name} cancelled: {_short(reason)}", "tool")
+            case AgentChanged(role=role):
+                return self.line("note", f"now speaking: {role}", "note")
+            case Reconnecting(attempt=attempt, reason=reason):
+                return self.line("note", f"connection lost, attempt {attempt} to reconnect ({_short(reason)})", "note")
+            case Reconnected(resumed=resumed, gap=gap):
+                kept = "the session goes on" if resumed else "with a new session"
+                return self.line("note", f"connected again after {gap:.1f} s, {kept}", "note")
+            case GoingAway(seconds_left=left):
+                return self.line("note", f"the provider will close the connection in {left:.0f} s", "note")
+            case Problem(exception=exc):
+                return self.line("note", _short(str(exc) or type(exc).__name__), "note")
+            case _:
+                return []
+
+    def interrupted(self, event: Interrupted, reply: Message | None) -> list[Piece]:
+        """Return the line of an interruption; `reply` is what the history keeps of the cut reply."""
+        after = "" if event.heard_ms is None else f" after {event.heard_ms / 1000:.1f} s"
+        heard = f', heard: "{reply.text}"' if reply is not None and reply.text else ""
+        return self.line("cut", f"interrupted{after}{heard}", "cut")
+
+    def typed(self, text: str) -> list[Piece]:
+        """Return the line of a typed turn."""
+        return self.line("you", text, "user")
+
+    def latency(self, latency: Latency) -> list[Piece]:
+        """Return the line of an answer's latency."""
+        known = {PART_NAMES[name]: part for name, part in latency.parts.items() if part is not None}
+        parts = " + ".join(f"{name} {part:.0f}" for name, part in known.items())
+        named = f" ({parts})" if len(known) > 1 else ""
+        return self.line("", f"voice to voice {latency.voice_to_voice_ms:.0f} ms{named}", "note")
+
+    def line(self, label: str, text: str, style: Style) -> list[Piece]:
+        """Return a whole line."""
+        return [*self.end_line(), Piece(label.ljust(WIDTH), style), Piece(printable(text) + "\n")]
+
+    def end_line(self) -> list[Piece]:
+        """Close the open line, if there is one."""
+        opened, self._speaker, self._blank = self._speaker is not None, None, True
+        return [Piece("\n")] if opened else []
+
+    def _speech(self, speaker: Literal["user", "assistant"], delta: str) -> list[Piece]:
+        text = printable(delta)
+        pieces: list[Piece] = []
+        if speaker != self._speaker:
+            if not text.strip():
+                return []
+            pieces = [*self.end_line(), Piece(("you" if speaker == "user" else "agent").ljust(WIDTH), speaker)]
+            self._speaker = speaker
+        if self._blank:
+            text = text.lstrip()
+        if text:
+            self._blank = False
+            pieces.append(Piece(text))
+        return pieces
+
+
+def _arguments(arguments: dict[str, Any]) -> str:
+    given = (f"{key}={json.dumps(value, ensure_ascii=False, default=str)}" for key, value in arguments.items())
+    return _short(", ".join(given))
+
+
+def _short(text: str) -> str:
+    text = printable(text)
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
