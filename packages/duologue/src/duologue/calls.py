@@ -149,16 +149,17 @@ class Calls:
     def interrupt(self, now: float) -> list[Effect]:
         """The application cut the reply: each call follows its tool's policy."""
         effects: list[Effect] = []
-        for call in list(self._open.values()):
-            if call.state == "held" or not call.owed:
-                continue  # its handler is done, or nobody waits for it
+        waiting = [call for call in self._open.values() if call.state != "held" and call.owed]
+        for call in waiting:
             if call.tool.on_interrupt == "cancel":
-                effects += self._cancel(call, "interrupted", now)
+                effects += self._cancel(call, "interrupted")
             elif call.tool.on_interrupt == "detach":
                 call.owed = False
                 text = f"{call.block.name} goes on in the background; its result will not be reported"
                 self._record(call.block.id, text, False)
                 effects += self._answer(call, text)
+        for name in {call.block.name for call in waiting}:
+            effects += self._next(name, now)
         return effects
 
     def withdrawn(self, tool_use_id: str, now: float) -> list[Effect]:
@@ -168,7 +169,8 @@ class Calls:
             self._end(tool_use_id)
             return []
         call.owed = False
-        return [e for e in self._cancel(call, "", now) if not isinstance(e, Deliver)]
+        stopped = [e for e in self._cancel(call, "") if not isinstance(e, Deliver)]  # the provider's event is the news
+        return stopped + self._next(call.block.name, now)
 
     def timer(self, key: TimerKey, now: float) -> list[Effect]:
         """A deadline passed."""
@@ -199,13 +201,13 @@ class Calls:
         for call in self._open.values():
             call.stale = True
 
-    def give_up(self, reason: str, now: float) -> list[Effect]:
+    def give_up(self, reason: str) -> list[Effect]:
         """Cancel every call that is still open, and answer for it."""
         for queue in self._queues.values():
             queue.clear()
         effects: list[Effect] = []
         for call in list(self._open.values()):
-            effects += self._release(call) if call.state == "held" else self._cancel(call, reason, now)
+            effects += self._release(call) if call.state == "held" else self._cancel(call, reason)
         return effects
 
     def _run(self, call: Call, now: float) -> list[Effect]:
@@ -229,7 +231,7 @@ class Calls:
             effects += self._run(queue.popleft(), now)
         return effects
 
-    def _cancel(self, call: Call, reason: str, now: float) -> list[Effect]:
+    def _cancel(self, call: Call, reason: str) -> list[Effect]:
         block = call.block
         queue = self._queues.get(block.name)
         if queue is not None and call in queue:
@@ -241,7 +243,7 @@ class Calls:
         if call.owed:
             effects += self._excuse(block.id, block.name, reason, call)
         self._end(block.id)
-        return effects + self._next(block.name, now)
+        return effects
 
     def _excuse(self, tool_use_id: str, name: str, reason: str, call: Call | None = None) -> list[Effect]:
         message = f"error: cancelled ({reason})"

@@ -158,7 +158,7 @@ class Conversation:
                 return self._timer(what, now)
             case GiveUpTools():
                 self._assembler.clear()
-                return self._calls.give_up(what.reason, now)
+                return self._calls.give_up(what.reason)
             case _:
                 return [Deliver(what)]
 

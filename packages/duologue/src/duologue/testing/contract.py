@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from duologue.agent import RealtimeAgent
 from duologue.blocks import AudioBlock, TextBlock
-from duologue.errors import SessionClosed
+from duologue.errors import ProtocolError, SessionClosed, ToolError
 from duologue.events import (
     AudioOutputDelta,
     Error,
@@ -198,10 +199,8 @@ class TransportContract:
 
         async def main() -> None:
             async with self.agent() as agent:
-                try:
+                with suppress(ProtocolError, ToolError):  # refusing it is fine
                     await agent.session.send_tool_result("no-such-call", "nothing", "nothing")
-                except Exception as exc:
-                    assert not isinstance(exc, SessionClosed), "the session ended"
                 await agent.send(TextBlock(self.prompt))
                 await self._until(agent, _speaks)
 
