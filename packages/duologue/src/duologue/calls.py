@@ -158,7 +158,7 @@ class Calls:
                 text = f"{call.block.name} goes on in the background; its result will not be reported"
                 self._record(call.block.id, text, False)
                 effects += self._answer(call, text)
-        for name in {call.block.name for call in waiting}:
+        for name in dict.fromkeys(call.block.name for call in waiting):
             effects += self._next(name, now)
         return effects
 
