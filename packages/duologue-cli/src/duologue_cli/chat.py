@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from duologue_cli.turns import Turn, TurnSource
 
 RATE = 24_000  # of the agent's audio and of the recording
+AHEAD_S = 900.0  # speech waiting to be played; a reply that runs further ahead is cut
 LATE_S = 1.0  # a microphone later than this (the machine slept) drops the silence it missed
 STALLED_S = 20.0  # a session that takes no input for this long has failed
 CLOSING_S = 2.0  # the last interruption may take this long
@@ -82,7 +83,7 @@ class Chat:
         self._barge_in = barge_in_s
         self._silence = silence_s
         self._microphone = VirtualMicrophone(capabilities.input_rates[0], RATE)
-        self._speaker = VirtualSpeaker(RATE)
+        self._speaker = VirtualSpeaker(RATE, AHEAD_S)
         self._timeline = Timeline()
         self._floor = Floor(has_turns=capabilities.has_turns, silence_s=silence_s)
         self._phase: Literal["idle", "speaking", "waiting"] = "idle"
@@ -188,7 +189,9 @@ class Chat:
         frame = self._frame(now)
         start = self._speaker.feed(event.data, event.response_id, frame)
         if start is None:
-            self._output.event(Problem(DuologueError("a reply ran a quarter of an hour ahead: it is cut")), now)
+            self._output.event(
+                Problem(DuologueError(f"a reply ran {AHEAD_S:.0f} s ahead of the speaker and was cut")), now
+            )
             await self._cut(now)
             return
         sounds = max(now, start / RATE)

@@ -43,7 +43,7 @@ class VirtualSpeaker:
     not counted as heard. What waits is bounded by `limit` frames; `feed` refuses what goes beyond.
     """
 
-    def __init__(self, rate: int, limit_s: float = 900.0) -> None:
+    def __init__(self, rate: int, limit_s: float) -> None:
         self.rate = rate
         self._limit = int(limit_s * rate)
         self._queue: deque[_Segment] = deque()
