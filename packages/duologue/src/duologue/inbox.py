@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from duologue.errors import LocalProtocolError
-from duologue.events import AudioOutputDelta, Error, Event
+from duologue.events import AudioOutputDelta, Error, Event, ProviderEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from duologue.replies import Reply
 
 EVENT_BYTES = 256
-"""What an event counts besides its audio."""
+"""What an event counts besides its audio and text."""
 
 
 class Inbox:
@@ -29,13 +29,14 @@ class Inbox:
     def __init__(self, limit: int, delivered: Callable[[AudioOutputDelta, Reply], None]) -> None:
         self._limit = limit
         self._delivered = delivered
-        self._items: deque[tuple[Event, Reply | None]] = deque()
+        self._items: deque[tuple[Event, Reply | None, int]] = deque()
         self._bytes = 0
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
-        self._taken = False
+        self._consumer: int | None = None
+        self._consumers = 0
         self.audio_dropped = 0
         """Pieces of speech that were dropped because their reply was cut."""
 
@@ -53,21 +54,23 @@ class Inbox:
         """Add an event; audio comes with its reply."""
         if self._ended:
             return
-        self._items.append((event, reply))
-        self._bytes += _size(event)
+        size = _size(event)
+        self._items.append((event, reply, size))
+        self._bytes += size
         if self._bytes >= self._limit:
             self._has_room.clear()
         self._wake()
 
     def drop_audio(self, response_ids: frozenset[str]) -> None:
         """Drop the audio of cut replies."""
-        kept: deque[tuple[Event, Reply | None]] = deque()
-        for event, reply in self._items:
+        kept: deque[tuple[Event, Reply | None, int]] = deque()
+        for item in self._items:
+            _, reply, size = item
             if reply is not None and reply.id in response_ids:
                 self.audio_dropped += 1
-                self._bytes -= _size(event)
+                self._bytes -= size
             else:
-                kept.append((event, reply))
+                kept.append(item)
         self._items = kept
         if not self.full:
             self._has_room.set()
@@ -82,41 +85,94 @@ class Inbox:
         self._has_room.set()
         self._wake()
 
-    async def events(self, *, raise_on_error: bool) -> AsyncGenerator[Event, None]:
-        """Yield events in order until the end.
+    def events(self, *, raise_on_error: bool) -> AsyncIterator[Event]:
+        """Iterate over the events in order until the end.
+
+        The iterator raises `LocalProtocolError` while another consumer is at it. A consumer is one from its
+        first event until it ends, is cancelled or is let go of, so a loop may be left and another begun.
+        """
+        self._consumers += 1
+        return _Consumer(self, self._consumers, raise_on_error=raise_on_error)
+
+    async def take(self, consumer: int) -> tuple[Event, Reply | None] | None:
+        """The next event; None at the end.
+
+        Cancellation: safe, nothing is lost.
 
         Raises:
             LocalProtocolError: another consumer is at it.
         """
-        if self._taken:
+        if self._waiter is not None or self._consumer not in (None, consumer):
             raise LocalProtocolError("events() has a consumer already: there can be one at a time")
-        self._taken = True
-        try:
-            while True:
-                while not self._items:
-                    if self._ended:
-                        return
-                    self._waiter = asyncio.get_running_loop().create_future()
-                    try:
-                        await self._waiter
-                    finally:
-                        self._waiter = None
-                event, reply = self._items.popleft()
-                self._bytes -= _size(event)
-                if not self._has_room.is_set() and not self.full:
-                    self._has_room.set()
-                if reply is not None and isinstance(event, AudioOutputDelta):
-                    self._delivered(event, reply)
-                if raise_on_error and isinstance(event, Error):
-                    raise event.exception
-                yield event
-        finally:
-            self._taken = False
+        self._consumer = consumer
+        while not self._items:
+            if self._ended:
+                return None
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        event, reply, size = self._items.popleft()
+        self._bytes -= size
+        if not self._has_room.is_set() and not self.full:
+            self._has_room.set()
+        if reply is not None and isinstance(event, AudioOutputDelta):
+            self._delivered(event, reply)
+        return event, reply
+
+    def release(self, consumer: int) -> None:
+        """This consumer takes no more."""
+        if self._consumer == consumer:
+            self._consumer = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
+class _Consumer:
+    """What `events()` returns: a class and no generator, as a generator that a loop leaves ends some time later."""
+
+    def __init__(self, inbox: Inbox, number: int, *, raise_on_error: bool) -> None:
+        self._inbox = inbox
+        self._number = number
+        self._raise_on_error = raise_on_error
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            taken = await self._inbox.take(self._number)
+        except BaseException:
+            self._inbox.release(self._number)
+            raise
+        if taken is None:
+            await self.aclose()
+            raise StopAsyncIteration
+        event, _ = taken
+        if self._raise_on_error and isinstance(event, Error):
+            await self.aclose()
+            raise event.exception
+        return event
+
+    async def aclose(self) -> None:
+        """Make place for another consumer."""
+        self._over = True
+        self._inbox.release(self._number)
+
+    def __del__(self) -> None:
+        self._inbox.release(self._number)
+
+
 def _size(event: Event) -> int:
-    return EVENT_BYTES + (len(event.data) if isinstance(event, AudioOutputDelta) else 0)
+    if type(event) is AudioOutputDelta:  # the fast path
+        return EVENT_BYTES + len(event.data)
+    if isinstance(event, ProviderEvent):
+        return EVENT_BYTES + len(str(event.data))
+    fields = (getattr(event, name) for name in type(event).__slots__)
+    return EVENT_BYTES + sum(len(value) for value in fields if isinstance(value, str | bytes))

@@ -84,6 +84,8 @@ class Replies:
                 reply = self._rename(reply, response_id) if not reply.named else None
         if reply is None and not response_id:
             reply = self._nameless(item_id, now)
+        if reply is None and self.current is not None and not self.current.named and not self.current.received_ms:
+            reply = self._rename(self.current, response_id)  # its transcript came first, without any id
         if reply is None:
             reply = self._open(response_id, now, named=True)
         if item_id and item_id not in self._by_item:

@@ -1,18 +1,19 @@
 """Arguments: a tool's JSON schema and the check of what the model sends, both by pydantic."""
-# ruff: noqa: TC003 - the annotations of public types can be evaluated at run time
 
 from __future__ import annotations
 
-import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_type_hints
 
 import pydantic
+import pydantic_core
 from docstring_parser import parse as parse_docstring
 from pydantic.fields import FieldInfo
 
 from duologue.errors import ConfigurationError, InvalidArguments
+from duologue.tool import innermost
 
 
 class Arguments:
@@ -38,6 +39,8 @@ def describe(name: str, handler: Callable[..., Any] | None, schema: Mapping[str,
         ConfigurationError: the schema or the signature can't be used.
     """
     if schema is not None:
+        if not isinstance(schema, Mapping):
+            raise ConfigurationError(f"the schema of tool {name!r} is a {type(schema).__name__}, not a JSON object")
         return _explicit(name, dict(schema))
     if handler is None:
         return _explicit(name, {"type": "object", "properties": {}})
@@ -46,16 +49,20 @@ def describe(name: str, handler: Callable[..., Any] | None, schema: Mapping[str,
 
 def _explicit(name: str, schema: dict[str, Any]) -> Arguments:
     import jsonschema  # type: ignore[import-untyped, unused-ignore]  # only tools with a hand-written schema need it
+    from referencing.jsonschema import EMPTY_REGISTRY
 
     validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         validator_class.check_schema(schema)
     except jsonschema.SchemaError as exc:
         raise ConfigurationError(f"the schema of tool {name!r} is not valid JSON schema: {exc.message}") from exc
-    validator = validator_class(schema)
+    validator = validator_class(schema, registry=EMPTY_REGISTRY)  # a reference is never fetched from the network
 
     def check(raw: dict[str, Any]) -> dict[str, Any]:
-        faults = [f"{_path(e.absolute_path)}{e.message}" for e in validator.iter_errors(raw)]
+        try:
+            faults = [f"{_path(e.absolute_path)}{e.message}" for e in validator.iter_errors(raw)]
+        except Exception as exc:  # a dead reference, or arguments nested too deep; the session must not end
+            raise InvalidArguments(f"the arguments could not be checked: {_reason(exc)}", name=name) from exc
         if faults:
             raise InvalidArguments("invalid arguments: " + "; ".join(sorted(faults)[:5]), name=name)
         return raw
@@ -67,11 +74,11 @@ def _derived(name: str, handler: Callable[..., Any]) -> Arguments:
     try:
         parameters = inspect.signature(handler).parameters
         hints = _hints(handler)
-    except (TypeError, ValueError, NameError) as exc:
+    except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as exc:
         raise ConfigurationError(
             f"the signature of tool {name!r} can't be read ({exc}): annotate it with names that exist, or pass schema="
         ) from exc
-    about = {p.arg_name: p.description for p in parse_docstring(inspect.getdoc(handler) or "").params}
+    about = {p.arg_name: p.description for p in parse_docstring(inspect.getdoc(innermost(handler)) or "").params}
     fields: dict[str, Any] = {}
     open_ended = False
     for number, (key, parameter) in enumerate(parameters.items()):
@@ -88,8 +95,13 @@ def _derived(name: str, handler: Callable[..., Any]) -> Arguments:
     try:
         model = pydantic.create_model(f"{name}_arguments", __config__=config, **fields)
         schema = _without_titles(model.model_json_schema(by_alias=True))
-    except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation, TypeError) as exc:
-        reason = str(exc).split("\n", 1)[0]
+    except (
+        pydantic.errors.PydanticUserError,
+        pydantic.errors.PydanticUndefinedAnnotation,
+        pydantic_core.SchemaError,
+        TypeError,
+    ) as exc:
+        reason = " ".join(str(exc).split())
         raise ConfigurationError(f"the signature of tool {name!r} can't be described as JSON schema: {reason}") from exc
     names = {f"p{number}": key for number, key in enumerate(parameters)}
 
@@ -100,7 +112,7 @@ def _derived(name: str, handler: Callable[..., Any]) -> Arguments:
             faults = [f"{_path(e['loc'])}{e['msg']}" for e in exc.errors(include_url=False)]
             raise InvalidArguments("invalid arguments: " + "; ".join(faults[:5]), name=name) from exc
         except Exception as exc:  # a validator of the tool's author may raise anything; the session must not end
-            raise InvalidArguments(f"invalid arguments: {type(exc).__name__}: {exc}", name=name) from exc
+            raise InvalidArguments(f"invalid arguments: {_reason(exc)}", name=name) from exc
         # every field, defaults too: a handler written with `= Field(...)` has no plain default of its own
         return {names[f]: getattr(checked, f) for f in fields} | (checked.model_extra or {})
 
@@ -108,35 +120,46 @@ def _derived(name: str, handler: Callable[..., Any]) -> Arguments:
 
 
 def _hints(handler: Callable[..., Any]) -> dict[str, Any]:
-    function: Any = handler
-    while isinstance(function, functools.partial):
-        function = function.func
-    if not (inspect.isfunction(function) or inspect.ismethod(function)):
-        function = type(function).__call__
-    return get_type_hints(function, include_extras=True)
+    """The annotations of the parameters; what a handler returns may have a name that is known to type checkers only."""
+    function: Any = inspect.unwrap(innermost(handler))
+    if inspect.isclass(function):
+        function = function.__init__
+    elif not inspect.isroutine(function):
+        function = inspect.unwrap(type(function).__call__)
+    function = getattr(function, "__func__", function)
+    annotations = {key: hint for key, hint in inspect.get_annotations(function).items() if key != "return"}
+    owner = types.SimpleNamespace(__annotations__=annotations, __type_params__=getattr(function, "__type_params__", ()))
+    return get_type_hints(owner, globalns=getattr(function, "__globals__", {}), include_extras=True)
 
 
 def _field(key: str, parameter: inspect.Parameter, annotation: Any, description: str | None) -> tuple[Any, FieldInfo]:
     described = any(isinstance(e, FieldInfo) and e.description for e in getattr(annotation, "__metadata__", ()))
     default = parameter.default
+    settings: dict[str, Any] = {"alias": key}
     if isinstance(default, FieldInfo):  # `limit: int = Field(10, le=50)`: what the author's Field says stands
         annotation = Annotated[annotation, default]
         described = described or default.description is not None
-    about = None if described else description
-    if default is parameter.empty or (isinstance(default, FieldInfo) and default.is_required()):
-        return annotation, pydantic.Field(alias=key, description=about)
-    if not isinstance(default, FieldInfo):
-        return annotation, pydantic.Field(default=default, alias=key, description=about)
-    if default.default_factory is not None:
-        return annotation, pydantic.Field(default_factory=default.default_factory, alias=key, description=about)
-    return annotation, pydantic.Field(default=default.default, alias=key, description=about)
+        if default.default_factory is not None:
+            settings["default_factory"] = default.default_factory
+        elif not default.is_required():
+            settings["default"] = default.default
+    elif default is not parameter.empty:
+        settings["default"] = default
+    if description is not None and not described:
+        settings["description"] = description  # only then: None would wipe out the author's own
+    return annotation, pydantic.Field(**settings)
+
+
+_DATA = ("default", "const", "enum", "examples")
 
 
 def _without_titles(node: Any, *, names: bool = False) -> Any:
     """Drop pydantic's generated titles; below "properties" a key is somebody's name, so it stays."""
     if isinstance(node, dict):
         return {
-            key: _without_titles(value, names=key in ("properties", "$defs") and not names)
+            key: value
+            if key in _DATA and not names
+            else _without_titles(value, names=key in ("properties", "$defs") and not names)
             for key, value in node.items()
             if names or key != "title" or not isinstance(value, str)
         }
@@ -148,3 +171,10 @@ def _without_titles(node: Any, *, names: bool = False) -> Any:
 def _path(parts: Any) -> str:
     text = ".".join(str(part) for part in parts)
     return f"{text}: " if text else ""
+
+
+def _reason(exc: Exception) -> str:
+    try:
+        return f"{type(exc).__name__}: {exc}"
+    except Exception:  # an exception that can't say what it is must not end the session either
+        return type(exc).__name__

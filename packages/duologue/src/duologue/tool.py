@@ -62,7 +62,7 @@ class Tool:
             raise ConfigurationError(f"on_interrupt of tool {name!r} is {on_interrupt!r}, not cancel, keep or detach")
         if delivery not in ("now", "when_idle", "silent"):
             raise ConfigurationError(f"delivery of tool {name!r} is {delivery!r}, not now, when_idle or silent")
-        if timeout is not None and timeout <= 0:
+        if timeout is not None and not timeout > 0:  # NaN too
             raise ConfigurationError(
                 f"timeout of tool {name!r} is {timeout}: it must be positive, or None for no limit"
             )
@@ -93,10 +93,10 @@ class Tool:
     @property
     def is_async(self) -> bool:
         """Whether the handler runs on the loop rather than on a thread."""
-        function = _innermost(self.handler)
+        function = innermost(self.handler)
         return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the handler as the plain function it was."""
         if self.handler is None:
             raise ConfigurationError(f"tool {self.name!r} has no handler: the application answers its calls")
@@ -106,17 +106,16 @@ class Tool:
         return f"Tool(name={self.name!r})"
 
 
-def _innermost(handler: Any) -> Any:
+def innermost(handler: Any) -> Any:
+    """The function that partials wrap."""
     while isinstance(handler, functools.partial):
         handler = handler.func
     return handler
 
 
 def _first_paragraph(handler: Any) -> str:
-    text = inspect.getdoc(_innermost(handler)) if handler is not None else None
-    if not text or (isinstance(handler, functools.partial) and text == inspect.getdoc(functools.partial)):
-        return ""
-    return " ".join(text.split("\n\n", 1)[0].split())
+    text = inspect.getdoc(innermost(handler)) if handler is not None else None
+    return " ".join(text.split("\n\n", 1)[0].split()) if text else ""
 
 
 @overload
@@ -155,7 +154,7 @@ def tool(
     """
 
     def make(handler: Handler) -> Tool:
-        return Tool(name or str(getattr(_innermost(handler), "__name__", "")), handler, **policy)
+        return Tool(name or str(getattr(innermost(handler), "__name__", "")), handler, **policy)
 
     return make if function is None else make(function)
 

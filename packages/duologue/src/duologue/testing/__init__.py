@@ -1,6 +1,6 @@
 """The test kit: scripted backends, a virtual clock, leak checks, strategies and the transport contract."""
 
-from duologue.testing.clock import VirtualClock
+from duologue.testing.clock import VirtualClock, virtual_time
 from duologue.testing.contract import TransportContract
 from duologue.testing.leaks import assert_no_leaks
 from duologue.testing.records import (
@@ -32,4 +32,5 @@ __all__ = [
     "assert_no_leaks",
     "speech",
     "tone",
+    "virtual_time",
 ]

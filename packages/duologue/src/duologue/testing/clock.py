@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -33,6 +35,38 @@ class VirtualClock:
         """Run a coroutine to its end."""
         with asyncio.Runner(loop_factory=self.loop) as runner:
             return runner.run(main)
+
+
+@overload
+def virtual_time(test: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, T]: ...
+@overload
+def virtual_time(*, patience: float = ...) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, T]]: ...
+def virtual_time(
+    test: Callable[P, Coroutine[Any, Any, T]] | None = None, /, *, patience: float = 0.0
+) -> Callable[P, T] | Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, T]]:
+    """Make an async test a plain one that runs on a `VirtualClock` of its own.
+
+    Example:
+        ```python
+        import asyncio
+        from duologue.testing import virtual_time
+
+        @virtual_time
+        async def test_an_hour_takes_no_time() -> None:
+            await asyncio.sleep(3600)
+
+        test_an_hour_takes_no_time()
+        ```
+    """
+
+    def wrap(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            return VirtualClock(patience).run(function(*args, **kwargs))
+
+        return run
+
+    return wrap if test is None else wrap(test)
 
 
 class _VirtualLoop(asyncio.SelectorEventLoop):
