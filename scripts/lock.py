@@ -63,7 +63,15 @@ def with_block(pyproject: str, generated: str) -> str:
 
 def uv(*arguments: str, project: Path) -> str:
     """Run uv without this machine's package settings and return what it prints."""
-    settings = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX", "UV_FIND_LINKS", "UV_CONSTRAINT", "UV_OVERRIDE", "PIP_")
+    settings = (
+        "UV_INDEX",
+        "UV_DEFAULT_INDEX",
+        "UV_EXTRA_INDEX",
+        "UV_FIND_LINKS",
+        "UV_CONSTRAINT",
+        "UV_OVERRIDE",
+        "PIP_",
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
     command = ["uv", *arguments]
     done = subprocess.run(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=False)
