@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -182,10 +183,8 @@ async def test_a_slow_tool_is_stopped_at_its_limit_and_the_model_is_told() -> No
 async def test_a_handler_that_swallows_cancellation_delays_nothing_and_is_reported() -> None:
     async def stubborn() -> str:
         while True:
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                pass
 
     loop = asyncio.get_running_loop()
     async with assert_no_leaks():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from duologue import RealtimeTransport, Tool, ToolInputDelta, ToolUseEnd, ToolUseStart
@@ -18,7 +18,7 @@ class TestScripted(TransportContract):
     """The scripted transport keeps the contract that it helps to test."""
 
     long_prompt = "Tell me a long story."
-    tools = [Tool("lookup", lookup)]
+    tools: ClassVar[list[Tool]] = [Tool("lookup", lookup)]
     tool_prompt = "Look it up."
 
     def transport(self) -> RealtimeTransport:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from duologue import (
     AudioOutputDelta,
     Capabilities,
@@ -536,6 +535,36 @@ def test_a_backend_that_does_not_cut_by_itself_is_told_even_while_the_user_speak
     rig = Rig(turn_detection=TurnDetection(interrupt=False))
     rig.feed(SpeechStarted(), SpeechStopped(), SpeechStarted())
     assert rig.feed(Interrupt()) == [StopReply()]
+
+
+def test_a_late_reaction_to_the_users_speech_spares_the_answer_to_it() -> None:
+    rig = Rig()
+    rig.feed(SpeechStarted(), SpeechStopped())
+    rig.conversation.audio(AudioOutputDelta(SECOND, response_id="r2"), rig.now)
+    rig.conversation.taken(SpeechStarted())
+    assert rig.feed(Interrupt()) == []
+    assert rig.play(1.0, "r2")
+    rig.feed(SpeechStarted())
+    rig.conversation.taken(SpeechStarted())
+    assert rig.of(Interrupted, rig.feed(Interrupt())), "the next speech cuts it"
+
+
+def test_a_late_reaction_still_cuts_what_played_when_the_user_spoke() -> None:
+    rig = Rig()
+    rig.play(3.0, "r1")
+    rig.feed(SpeechStarted(), SpeechStopped())
+    rig.conversation.audio(AudioOutputDelta(SECOND, response_id="r2"), rig.now)
+    rig.conversation.taken(SpeechStarted())
+    assert [e.response_id for e in rig.of(Interrupted, rig.feed(Interrupt()))] == ["r1"]
+
+
+def test_a_late_reaction_does_not_stop_the_answer_that_is_awaited() -> None:
+    rig = Rig()
+    rig.feed(SpeechStarted(), SpeechStopped())
+    rig.conversation.taken(SpeechStarted())
+    assert rig.feed(Interrupt()) == []
+    rig.feed(AskReply())
+    assert rig.feed(Interrupt()) == [StopReply()], "what the application asked for itself, it can stop"
 
 
 def test_an_interruption_reported_before_any_reply_is_passed_on() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 
@@ -40,7 +40,7 @@ class ToolUseBlock:
 
     id: str
     name: str
-    input: dict[str, Any]
+    input: dict[str, Any] = field(hash=False)
 
 
 ContentBlock: TypeAlias = TextBlock | AudioBlock | ImageBlock

@@ -90,6 +90,9 @@ class Conversation:
         self._calls = Calls(tools, self._history.answered, schedules=self._capabilities.result_scheduling)
         self._user_speaks = False
         self._awaited = False
+        self._awaited_since = 0
+        self._reacts = False
+        self._utterances_taken = 0
 
     # -- what goes in ---------------------------------------------------------------------------------
 
@@ -110,6 +113,12 @@ class Conversation:
         """Note that the application took this piece of speech."""
         media = parse_format(event.media_type)
         self._replies.delivered(reply, media.duration_ms(len(event.data), self._capabilities.output_rate), now)
+
+    def taken(self, event: Event) -> None:
+        """Note that the application took this event, which is no audio."""
+        self._reacts = isinstance(event, SpeechStarted | Interrupted)
+        if isinstance(event, SpeechStarted):
+            self._utterances_taken += 1
 
     def apply(self, what: Event | Command, now: float) -> list[Effect]:
         """Take an event of the session or a command of the application; return what is to be done.
@@ -151,7 +160,8 @@ class Conversation:
                 self._history.typed(what.text, now)
                 return []
             case AskReply():
-                self._awaited = True
+                self._awaited, self._awaited_since = True, self._replies.utterance
+                self._reacts = False
                 self._lift_if_turnless()
                 return []
             case TimerFired():
@@ -228,12 +238,14 @@ class Conversation:
 
     def _speech_started(self, event: SpeechStarted, now: float) -> list[Effect]:
         self._user_speaks = True
+        self._replies.utterance += 1
         at = now if event.at is None else event.at
         return [Deliver(SpeechStarted(self._history.user_began(event.item_id, at), at))]
 
     def _speech_stopped(self, event: SpeechStopped, now: float) -> list[Effect]:
         self._user_speaks = False
-        self._awaited = self._awaited or self._answers_speech
+        if self._answers_speech:
+            self._awaited, self._awaited_since = True, self._replies.utterance
         self._lift_if_turnless()
         at = now if event.at is None else event.at
         item_id = event.item_id or self._history.utterance()
@@ -275,7 +287,7 @@ class Conversation:
     def _cut_playing(self, command: Interrupt, now: float) -> list[Effect]:
         heard = command.heard_ms
         cut: list[Reply] = []
-        for reply in self._replies.audible(now, heard_ms=heard, response_id=command.response_id):
+        for reply in self._meant(self._replies.audible(now, heard_ms=heard, response_id=command.response_id)):
             over = heard is not None and reply.finished and reply.playing_from is not None
             if over and heard is not None and heard >= int(reply.received_ms):
                 heard = 0  # heard to its end: the cut hits what is queued behind it
@@ -286,9 +298,10 @@ class Conversation:
         if not cut:
             # Asked for, but nothing came yet. While the user speaks, the provider drops it by itself, and
             # a stop from us might hit the new utterance.
-            stop = self._awaited and not (self._user_speaks and self._server_cuts)
+            if not self._awaited or self._answers_what_was_taken(self._awaited_since):
+                return []
             self._awaited = False
-            return [StopReply()] if stop else []
+            return [] if self._user_speaks and self._server_cuts else [StopReply()]
         effects: list[Effect] = [DropAudio(frozenset(reply.id for reply in cut))]
         if not all(reply.finished for reply in cut):
             effects.append(StopReply())
@@ -299,6 +312,20 @@ class Conversation:
             if self._replies.fenced is reply:
                 effects.append(SetTimer(("fence", reply.id), now + FENCE_LIMIT))
         return effects
+
+    def _meant(self, audible: list[Reply]) -> list[Reply]:
+        """Leave out a reply the application can't mean: the answer to the very speech it reacts to.
+
+        A slow application takes `SpeechStarted` when the reader may already hold the reply to that speech.
+        """
+        known = [reply for reply in audible if reply.playing_from is not None]
+        if known:
+            turn = max(reply.utterance for reply in known)
+            return [r for r in audible if r.playing_from is not None or r.utterance <= turn]
+        return [r for r in audible if not self._answers_what_was_taken(r.utterance)]
+
+    def _answers_what_was_taken(self, utterance: int) -> bool:
+        return self._reacts and utterance >= self._utterances_taken > 0
 
     def _truncation(self, reply: Reply) -> list[Effect]:
         if not self._capabilities.truncation or reply.received_ms <= 0:

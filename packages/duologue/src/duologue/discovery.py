@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from duologue.transport import RealtimeTransport
+
+log = logging.getLogger(__name__)
 
 GROUP = "duologue.transports"
 
@@ -35,7 +38,11 @@ def configured_transports() -> list[str]:
     """
     names = []
     for name in available_transports():
-        configured = getattr(_load(name), "configured", None)
+        try:
+            configured = getattr(_load(name), "configured", None)
+        except ConfigurationError as exc:
+            log.warning("%s", exc)  # somebody's broken package must not hide the others
+            continue
         if configured is None or configured():
             names.append(name)
     return names
@@ -46,7 +53,8 @@ def get_transport(name: str, **options: Any) -> RealtimeTransport:
 
     Raises:
         MissingExtra: it is one of ours and its package is not installed.
-        ConfigurationError: there is no transport of that name, or it does not take these options.
+        ConfigurationError: there is no transport of that name, it can't be imported, or it does not take
+            these options.
     """
     made = _load(name)
     try:
@@ -58,7 +66,12 @@ def get_transport(name: str, **options: Any) -> RealtimeTransport:
 def _load(name: str) -> Callable[..., RealtimeTransport]:
     for found in entry_points(group=GROUP):
         if found.name == name:
-            return cast("Callable[..., RealtimeTransport]", found.load())
+            try:
+                return cast("Callable[..., RealtimeTransport]", found.load())
+            except (ImportError, AttributeError) as exc:
+                raise ConfigurationError(
+                    f"transport {name!r} is installed but can't be imported ({exc}): reinstall its package"
+                ) from exc
     if name in _PACKAGES:
         raise MissingExtra(_PACKAGES[name], needed_for=f"transport {name!r}")
     known = ", ".join(available_transports()) or "none"

@@ -294,8 +294,11 @@ class Engine:
         except Exception as exc:  # task boundary: the cut has been made here, the session's trouble is reported
             self._problem(exc)
 
-    def _delivered(self, event: AudioOutputDelta, reply: Reply) -> None:
-        self.conversation.delivered(event, reply, self.now)
+    def _delivered(self, event: Event, reply: Reply | None) -> None:
+        if reply is not None and isinstance(event, AudioOutputDelta):
+            self.conversation.delivered(event, reply, self.now)
+        else:
+            self.conversation.taken(event)
 
     def _converted(self, block: ContentBlock) -> ContentBlock | None:
         return self._input.convert(block) if isinstance(block, AudioBlock) else block

@@ -20,6 +20,9 @@ DuologueError              base; .retryable, .provider, .code
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 
 class DuologueError(Exception):
     """Base of every error Duologue raises.
@@ -52,6 +55,10 @@ class MissingExtra(ConfigurationError):
     def __init__(self, package: str, *, needed_for: str = "this", install: str | None = None) -> None:
         super().__init__(f"{needed_for} needs the package {package}: run `{install or f'pip install {package}'}`")
         self.package = package
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # `args` holds the whole message, which the constructor would wrap once more; workers send errors pickled
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class LinkError(DuologueError):

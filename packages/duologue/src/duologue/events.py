@@ -1,6 +1,6 @@
 """Events: everything a session reports, as one closed union to `match` over.
 
-Ids and times are excluded from equality: two events are equal when they say the same.
+Ids and times are excluded from equality: two events are equal when they say the same. Every event can be hashed.
 Times are float seconds on the session clock (0.0 is the moment of `connect`).
 Below the agent ids may be "" and times None; `RealtimeAgent.events()` fills them in.
 """
@@ -118,7 +118,7 @@ class ToolStarted:
 
     tool_use_id: str
     name: str
-    input: dict[str, Any]
+    input: dict[str, Any] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class ToolResult:
     tool_use_id: str
     name: str
     is_error: bool
-    content: str | list[ContentBlock] = ""
+    content: str | list[ContentBlock] = field(default="", hash=False)
     elapsed: float = field(default=0.0, compare=False)
 
 
@@ -155,7 +155,7 @@ class TurnComplete:
     """The model's turn ended. Full-duplex models have none: never wait for it."""
 
     stop_reason: StopReason
-    usage: Usage | None = None
+    usage: Usage | None = field(default=None, hash=False)
     response_id: str = field(default="", compare=False)
 
 
@@ -209,7 +209,7 @@ class ProviderEvent:
 
     provider: str
     kind: str
-    data: Any
+    data: Any = field(hash=False)
 
 
 Event: TypeAlias = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 
 from duologue.errors import UnsupportedFormat
@@ -32,7 +33,7 @@ def parse_format(media_type: str) -> AudioFormat:
     """Read a media type.
 
     Raises:
-        UnsupportedFormat: it is no audio type, or its rate is no positive number.
+        UnsupportedFormat: it is no audio type, or its rate is no positive number of Hz below ten million.
     """
     encoding, *parameters = (part.strip() for part in media_type.lower().split(";"))
     if not encoding.startswith("audio/"):
@@ -41,7 +42,7 @@ def parse_format(media_type: str) -> AudioFormat:
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip() == "rate":
-            if not value.strip().isdecimal() or int(value) == 0:
+            if not re.fullmatch(r"\s*0*[1-9][0-9]{0,6}\s*", value):
                 raise UnsupportedFormat(f"the rate of {media_type!r} is not a positive number of Hz")
             rate = int(value)
     if encoding in ("audio/pcmu", "audio/pcma"):

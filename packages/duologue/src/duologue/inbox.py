@@ -26,7 +26,7 @@ class Inbox:
     by the limit and one message.
     """
 
-    def __init__(self, limit: int, delivered: Callable[[AudioOutputDelta, Reply], None]) -> None:
+    def __init__(self, limit: int, delivered: Callable[[Event, Reply | None], None]) -> None:
         self._limit = limit
         self._delivered = delivered
         self._items: deque[tuple[Event, Reply | None, int]] = deque()
@@ -117,8 +117,7 @@ class Inbox:
         self._bytes -= size
         if not self._has_room.is_set() and not self.full:
             self._has_room.set()
-        if reply is not None and isinstance(event, AudioOutputDelta):
-            self._delivered(event, reply)
+        self._delivered(event, reply)
         return event, reply
 
     def release(self, consumer: int) -> None:

@@ -53,12 +53,14 @@ class InputConverter:
         """Return the block as the session takes it; None while the resampler holds everything back.
 
         Raises:
-            UnsupportedFormat: not PCM16 while another rate is needed, an odd number of bytes, or no resampler.
+            UnsupportedFormat: an odd number of bytes, no resampler, or a session that takes no audio.
         """
         media = parse_format(block.media_type)
-        rate = media.rate or self._agreed.rate or self._rates[0]
         if media.encoding != "audio/pcm":
             return block  # the session knows whether it takes G.711 and the like
+        if not self._rates:
+            raise UnsupportedFormat("the session takes no audio: its `capabilities.input_rates` are empty")
+        rate = media.rate or self._agreed.rate or self._rates[0]
         if len(block.data) % 2:
             raise UnsupportedFormat(f"an audio block of {len(block.data)} bytes is no PCM16: a sample has 2 bytes")
         if rate in self._rates:
@@ -79,6 +81,7 @@ class OutputConverter:
         self._session_rate = session_rate
         self._resampler: Resampler | None = None
         self._for: tuple[str, int] | None = None
+        self._half = b""
 
     def fits(self, media: AudioFormat) -> bool:
         """Whether audio of this format goes through as it is."""
@@ -93,8 +96,11 @@ class OutputConverter:
         wanted = cast("int", self._wanted.rate)
         stream = (event.response_id, media.rate or self._session_rate)
         if self._resampler is None or self._for != stream:
-            self._resampler, self._for = find_resampler()(stream[1], wanted), stream
-        data = self._resampler.process(event.data)
+            self._resampler, self._for, self._half = find_resampler()(stream[1], wanted), stream, b""
+        pcm = self._half + event.data if self._half else event.data
+        whole = len(pcm) & ~1  # a provider may cut its pieces within a sample
+        self._half = pcm[whole:]
+        data = self._resampler.process(pcm[:whole])
         return AudioOutputDelta(data, f"audio/pcm;rate={wanted}", event.response_id, event.item_id)
 
     def rest(self, response_id: str) -> AudioOutputDelta | None:
@@ -102,5 +108,5 @@ class OutputConverter:
         if self._resampler is None or self._for is None or self._for[0] != response_id:
             return None
         data = self._resampler.flush()
-        self._resampler = self._for = None
+        self._resampler, self._for, self._half = None, None, b""
         return AudioOutputDelta(data, f"audio/pcm;rate={self._wanted.rate}", response_id) if data else None

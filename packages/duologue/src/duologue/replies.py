@@ -17,6 +17,7 @@ class Reply:
     Attributes:
         id: the provider's id, or one we invented (`named` is False).
         started_at: when its first output arrived, on the session clock.
+        utterance: how many times the user had begun to speak by then.
         received_ms: audio received so far.
         items: item ids with the ms of this response at which their audio begins.
         finished: the provider ended it.
@@ -31,6 +32,7 @@ class Reply:
     id: str
     named: bool
     started_at: float
+    utterance: int = 0
     received_ms: float = 0.0
     items: list[tuple[str, float]] = field(default_factory=list)
     finished: bool = False
@@ -69,6 +71,8 @@ class Replies:
         self._by_id: OrderedDict[str, Reply] = OrderedDict()
         self._by_item: dict[str, Reply] = {}
         self._invented = 0
+        self.utterance = 0
+        """How many times the user began to speak."""
         self.current: Reply | None = None
         """The reply that output without an id belongs to."""
         self.fenced: Reply | None = None
@@ -196,7 +200,7 @@ class Replies:
         if not response_id:
             self._invented += 1
             response_id = f"reply-{self._invented}"
-        reply = self._by_id[response_id] = Reply(response_id, named, now)
+        reply = self._by_id[response_id] = Reply(response_id, named, now, self.utterance)
         self.current = reply
         while len(self._by_id) > REMEMBERED:
             _, old = self._by_id.popitem(last=False)

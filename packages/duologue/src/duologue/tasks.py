@@ -36,8 +36,10 @@ class TaskSet:
         until = loop.time() + deadline
         pause = deadline / 8
         current = asyncio.current_task()
-        while (left := [t for t in self._tasks if t is not current]) and loop.time() < until:
+        while left := [t for t in self._tasks if t is not current]:
             for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=min(pause, max(0.0, until - loop.time())))
-        return left
+            if loop.time() >= until:
+                break
+        return [t for t in left if not t.done()]

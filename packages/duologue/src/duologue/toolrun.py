@@ -16,7 +16,7 @@ from duologue.errors import LocalProtocolError, ToolError, ToolTimeout
 from duologue.tasks import TaskSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from duologue.blocks import ContentBlock
     from duologue.tool import Tool
@@ -53,6 +53,8 @@ class _Running:
     coroutine: Any = None
     thread: threading.Thread | None = None
     dropped: bool = False
+    abandoned: bool = False
+    broken: bool = False
 
 
 class ToolRunner:
@@ -68,6 +70,7 @@ class ToolRunner:
         self._said = said
         self._problem = problem
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._tasks = TaskSet()
         self._running: dict[str, _Running] = {}
         self._stopping: set[_Running] = set()
@@ -95,6 +98,7 @@ class ToolRunner:
         if run.task is not None:
             run.task.cancel()
             self._stopping.add(run)
+            run.task.add_done_callback(lambda _: self._stopping.discard(run))
             self._loop.call_later(STUBBORN, self._check_stopped, run)
         elif run.thread is not None:
             self._abandon(run, "its thread can't be stopped")
@@ -114,10 +118,10 @@ class ToolRunner:
         await self._tasks.stop(0.2)
 
     async def _on_loop(self, run: _Running) -> None:
-        _reporter.set(lambda content: self._report(run, content))
+        _reporter.set(lambda content: self._call_loop(self._report, run, content))
         try:
             run.coroutine = run.tool(**run.arguments)
-            content, is_error = render(await run.coroutine), False
+            content, is_error = render(await _Breakable(run)), False
         except asyncio.CancelledError:
             if run.dropped:
                 return
@@ -129,13 +133,18 @@ class ToolRunner:
         self._finished(run, content, is_error)
 
     def _on_thread(self, run: _Running) -> None:
-        self._threads += 1
         context = contextvars.copy_context()
         context.run(_reporter.set, lambda content: self._call_loop(self._report, run, content))
         run.thread = threading.Thread(
             target=context.run, args=(self._in_thread, run), name=f"duologue tool {run.tool.name}", daemon=True
         )
-        run.thread.start()
+        try:
+            run.thread.start()
+        except RuntimeError as exc:  # the system gives no more threads
+            run.thread = None
+            self._loop.call_soon(self._finished, run, explain(run.tool, exc), True)
+        else:
+            self._threads += 1
 
     def _in_thread(self, run: _Running) -> None:
         try:
@@ -144,11 +153,14 @@ class ToolRunner:
                 result.close()
                 raise TypeError("a plain handler returned a coroutine: make it `async def`")  # noqa: TRY301 - told to the model like any failure
             content, is_error = render(result), False
-        except Exception as exc:  # task boundary: whatever a handler raises is told to the model
+        except BaseException as exc:  # task boundary: `sys.exit()` in a handler ends its call like any failure
             content, is_error = explain(run.tool, exc), True
         self._call_loop(self._thread_done, run, content, is_error)
 
     def _call_loop(self, function: Callable[..., None], *args: Any) -> None:
+        if threading.get_ident() == self._loop_thread:
+            function(*args)
+            return
         try:
             self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
@@ -161,7 +173,11 @@ class ToolRunner:
 
     def _thread_over(self) -> None:
         self._threads -= 1
-        if self._waiting:
+        # later: who stops many calls at once is not to start one of them by stopping another
+        self._loop.call_soon(self._start_waiting)
+
+    def _start_waiting(self) -> None:
+        while self._waiting and self._threads < MAX_THREADS:
             self._on_thread(self._waiting.popleft())
 
     def _finished(self, run: _Running, content: str | list[ContentBlock], is_error: bool) -> None:
@@ -176,23 +192,50 @@ class ToolRunner:
 
     def _check_stopped(self, run: _Running) -> None:
         if run in self._stopping:
-            self._stopping.discard(run)
-            if run.task is not None and not run.task.done():
-                self._stopping.add(run)
-                self._abandon(run, "it swallows cancellation")
+            self._abandon(run, "it swallows cancellation")
 
     def _abandon(self, run: _Running, why: str) -> None:
+        if run.abandoned:
+            return
+        run.abandoned = True
         self.abandoned += 1
         self._problem(ToolTimeout(f"tool {run.tool.name!r} (call {run.tool_use_id}) was abandoned: {why}"))
 
     def _break(self, run: _Running) -> None:
         """End a coroutine that swallows cancellation: it gets GeneratorExit where it waits, then its task ends."""
+        run.broken = True
         try:
             run.coroutine.close()
-        except RuntimeError:
-            log.debug("tool %s ignored GeneratorExit too", run.tool.name)
+        except (Exception, asyncio.CancelledError) as exc:  # task boundary: what a handler does when closed is its own
+            log.debug("tool %s did not close: %s", run.tool.name, type(exc).__name__)
         if run.task is not None:
             run.task.cancel()
+
+
+class _Breakable:
+    """Awaits a handler's coroutine until the run is broken: then its task ends, whatever the handler does.
+
+    A task that never ends would keep `asyncio.run` from returning.
+    """
+
+    def __init__(self, run: _Running) -> None:
+        self._run = run
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner = self._run.coroutine.__await__()
+        step, value = inner.send, None
+        while True:
+            try:
+                waits_for = step(value)
+            except StopIteration as end:
+                return end.value
+            try:
+                value = yield waits_for
+                step = inner.send
+            except BaseException as exc:  # handed on, also CancelledError: the handler decides what to do with it
+                if self._run.broken:
+                    raise
+                step, value = inner.throw, exc
 
 
 def render(value: Any) -> str | list[ContentBlock]:
@@ -202,7 +245,7 @@ def render(value: Any) -> str | list[ContentBlock]:
         TypeError: the value is not JSON-able.
     """
     if isinstance(value, str):
-        return value
+        return str.__str__(value)  # an Enum of strings is its value here
     if isinstance(value, TextBlock | AudioBlock | ImageBlock):
         return [value]
     if isinstance(value, list) and value and all(isinstance(v, TextBlock | AudioBlock | ImageBlock) for v in value):
@@ -215,9 +258,13 @@ def render(value: Any) -> str | list[ContentBlock]:
         raise TypeError(f"its result, a {type(value).__name__}, is not JSON-able") from exc
 
 
-def explain(tool: Tool, exc: Exception) -> str:
+def explain(tool: Tool, exc: BaseException) -> str:
     """Say what went wrong, for the model; the traceback goes to the log."""
-    if isinstance(exc, ToolError):
-        return f"error: {exc}"
+    try:
+        text = str(exc)
+    except Exception:  # task boundary: an exception that can't say what it is gets an answer, too
+        text = ""
+    if isinstance(exc, ToolError) and text:
+        return f"error: {text}"
     log.warning("tool %s failed", tool.name, exc_info=exc)
-    return f"error: {type(exc).__name__}: {exc}" if str(exc) else f"error: {type(exc).__name__}"
+    return f"error: {type(exc).__name__}: {text}" if text else f"error: {type(exc).__name__}"

@@ -191,6 +191,7 @@ class ScriptedSession:
             if self._closed.is_set():
                 return
             if isinstance(step, Exception):
+                self._closed.set()
                 raise step
             if isinstance(step, End):
                 self._closed.set()
