@@ -87,7 +87,7 @@ class GeminiDecoder(Decoder):
         for part in nodes(need(content, "modelTurn", dict, {}), "parts", ()):
             yield from self._part(part)
         if need(content, "interrupted", bool, False):
-            yield from self._end("assistant")
+            # the text of the cut reply may still trail in, up to the end of its turn
             if not self._speaking:
                 yield SpeechStarted()
             self._cut = True

@@ -44,7 +44,8 @@ STORIES: dict[str, str] = {
         cancelled fc-3 get_weather
         provider usageMetadata
         assistant "Rome has rain," · audio · audio
-        assistant "" end · SpeechStarted · Interrupted · user "Stop," · TurnComplete interrupted
+        SpeechStarted · Interrupted · user "Stop," · assistant " fourteen degrees"
+        assistant "" end · TurnComplete interrupted
         user " thank you." · user "" end
         assistant "Fine." · audio · provider serverContent.ambienceMetadata
         provider serverContent.generationComplete
