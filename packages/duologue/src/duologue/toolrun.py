@@ -103,7 +103,7 @@ class ToolRunner:
         elif run.thread is not None:
             self._abandon(run, "its thread can't be stopped")
             self._thread_over()
-        else:
+        elif run in self._waiting:
             self._waiting.remove(run)
 
     async def close(self, deadline: float) -> None:
