@@ -1,0 +1,61 @@
+# One recipe per chore. `just` itself: `pipx install rust-just`, or read the command here and type it.
+
+# list the recipes
+default:
+    @just --list
+
+# the default tests: no key, no sound card, no network
+test *arguments:
+    uv run pytest {{arguments}}
+
+# the tests that run the real local models
+models *arguments:
+    uv run pytest -m models {{arguments}}
+
+# build every wheel and install each into a clean environment
+packaging *arguments:
+    uv run pytest -m packaging {{arguments}}
+
+# branch coverage of the core by its own tests
+coverage:
+    uv run coverage run -m pytest -q packages/duologue/tests
+    uv run coverage report --fail-under=95 --skip-covered --show-missing
+
+# style, formatting and the rules of CONTRIBUTING.md
+lint:
+    uv run --group lint ruff check .
+    uv run --group lint ruff format --check .
+    uv run python scripts/check_structure.py
+
+# rewrite what ruff can mend by itself
+fmt:
+    uv run --group lint ruff check --fix .
+    uv run --group lint ruff format .
+
+# mypy, strict
+types:
+    uv run --group lint mypy packages/*/src typing_tests scripts benchmarks
+
+# build the documentation into site/
+docs:
+    uv run --group docs mkdocs build --strict
+
+# the documentation at localhost, rebuilt as you write
+docs-serve:
+    uv run --group docs mkdocs serve
+
+# write the exact versions into pyproject.toml and requirements.lock (--upgrade for newer ones)
+lock *arguments:
+    python3 scripts/lock.py {{arguments}}
+
+# write the public names and signatures into tests/public_api.txt
+api:
+    uv run python scripts/public_api.py
+
+# print the benchmarks and write their JSON files
+bench:
+    for benchmark in benchmarks/*.py; do uv run python "$benchmark"; done
+
+# everything that must hold before a change lands
+ci:
+    bash .ci/run
