@@ -191,15 +191,15 @@ class Conversation:
                 self._user_speaks = False
             return [Deliver(replace(event, item_id=entry.item_id, started_at=entry.started_at))]
         self._awaited = False
-        if isinstance(event, TranscriptDelta):
-            reply = self._replies.of_output("", event.item_id, now)
-            self._history.assistant_said(reply, event.item_id, event.delta, event.words, final=event.final, spoken=True)
-            filled = replace(event, item_id=event.item_id or reply.id, started_at=event.started_at or reply.started_at)
-            return [Deliver(filled)]
-        reply = self._replies.of_output(event.response_id, event.item_id, now)
-        if reply.cut is None:
-            self._history.assistant_said(reply, event.item_id, event.delta, final=False, spoken=False)
-        return [Deliver(replace(event, response_id=reply.id))]
+        if isinstance(event, TextDelta):
+            reply = self._replies.of_output(event.response_id, event.item_id, now)
+            if reply.cut is None:
+                self._history.assistant_said(reply, event, now)
+            return [Deliver(replace(event, response_id=reply.id))]
+        trailing = self._replies.trailing if not event.item_id else None
+        reply = trailing or self._replies.of_output("", event.item_id, now)
+        entry = self._history.assistant_said(reply, event, now)
+        return [Deliver(replace(event, item_id=entry.item_id, started_at=entry.started_at))]
 
     def _fragment(self, event: ToolUseStart | ToolInputDelta | ToolUseEnd, now: float) -> list[Effect]:
         self._awaited = False
@@ -229,7 +229,8 @@ class Conversation:
         self._awaited = False
         self._replies.finish(reply)
         self._history.finished(reply)
-        self._history.turn_ended()
+        if not reply.cut:
+            self._history.turn_ended()  # a cut leaves the user speaking
         if reply.cut and event.stop_reason is not StopReason.error:
             event = replace(event, stop_reason=StopReason.interrupted)
         return [Deliver(replace(event, response_id=reply.id)), *self._rest(now)]

@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from duologue.types import CallRecord, Message, Role, WordTime
+from duologue.events import TextDelta, TranscriptDelta
+from duologue.types import CallRecord, Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from duologue.replies import Reply
+    from duologue.types import Role, WordTime
 
 CHARS_PER_SECOND = 15.0
 """How fast speech is written, until the session's own finished replies tell."""
@@ -19,7 +21,7 @@ CHARS_PER_SECOND = 15.0
 _WORD = re.compile(r"\S+")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """One message in the making."""
 
@@ -32,13 +34,9 @@ class Entry:
     words: list[tuple[int, float]] = field(default_factory=list)
     calls: dict[str, CallRecord] = field(default_factory=dict)
     closed: bool = False
-    seam: bool = False
 
-    def add(self, delta: str, words: Iterable[WordTime] = (), *, final: bool = False) -> None:
-        """Append text; `words` are the words of `delta` whose end times are known; `final` ends an item."""
-        if self.seam and delta and self.text[-1:].strip() and delta[:1].strip():
-            self.text += " "
-        self.seam = final or (self.seam and not delta)
+    def add(self, delta: str, words: Iterable[WordTime] = ()) -> None:
+        """Append text; `words` are the words of `delta` whose end times are known."""
         at = len(self.text)
         self.text += delta
         for word in words:
@@ -60,7 +58,7 @@ class History:
         self._before = tuple(before)
         self._entries: list[Entry] = []
         self._user_items: dict[str, Entry] = {}
-        self._replies: dict[int, Entry] = {}
+        self._replies: dict[int, list[Entry]] = {}
         self._user: Entry | None = None
         self._utterances = 0
         self._finished_ms = 0.0
@@ -89,11 +87,10 @@ class History:
         entry = self._user_items.get(item_id) if item_id else self._user
         if entry is None or (not item_id and entry.closed):
             entry = self._open_user(item_id, now if started_at is None else started_at)
-        elif started_at is not None:
-            entry.started_at = started_at
-        entry.add(delta, final=final)
-        if final:
-            entry.closed = True
+        elif started_at is not None and entry.started_at is not None:
+            entry.started_at = min(entry.started_at, started_at)
+        entry.add(delta)
+        entry.closed = entry.closed or final
         return entry
 
     def utterance(self) -> str:
@@ -105,36 +102,43 @@ class History:
         if self._user is not None and self._user.text:
             self._user.closed = True
 
-    def assistant_said(
-        self, reply: Reply, item_id: str, delta: str, words: Iterable[WordTime] = (), *, final: bool, spoken: bool
-    ) -> Entry:
-        """A piece of the assistant's transcript (`spoken`) or written text arrived."""
-        entry = self.of_reply(reply)
-        entry.item_id = entry.item_id or item_id or reply.id
-        entry.spoken = entry.spoken or spoken
-        entry.add(delta, words, final=final)
-        return entry
+    def assistant_said(self, reply: Reply, event: TranscriptDelta | TextDelta, now: float) -> Entry:
+        """A piece of the assistant's transcript or of its written text arrived.
 
-    def of_reply(self, reply: Reply) -> Entry:
-        """The entry of this reply, made on its first output."""
-        entry = self._replies.get(id(reply))
-        if entry is None:
-            entry = Entry("assistant", reply.started_at, reply=reply)
-            self._replies[id(reply)] = entry
-            self._entries.append(entry)
+        A reply with several items (agents, or speech before and after a call) gets a message for each.
+        """
+        entries = self._replies.get(id(reply), [])
+        entry = entries[-1] if entries else self._open_assistant(reply, reply.started_at)
+        if entry.closed or (event.item_id and entry.text and entry.item_id not in ("", event.item_id)):
+            if not event.delta:
+                return entry
+            entry = self._open_assistant(reply, now)
+        if not entry.item_id:
+            number = len(self._replies[id(reply)])
+            entry.item_id = event.item_id or (reply.id if number == 1 else f"{reply.id}-{number}")
+        if isinstance(event, TranscriptDelta):
+            entry.spoken = True
+            entry.closed = event.final
+            if event.started_at is not None and not entry.text:
+                entry.started_at = event.started_at
+            entry.add(event.delta, event.words)
+        else:
+            entry.add(event.delta)
         return entry
 
     def finished(self, reply: Reply) -> None:
         """A reply came to its end uncut: learn from it how fast this voice speaks."""
-        entry = self._replies.get(id(reply))
-        if entry is not None and entry.spoken and not reply.cut and reply.received_ms > 500:
-            self._finished_ms += reply.received_ms
-            self._finished_chars += len(entry.text)
+        if not reply.cut and reply.received_ms > 500:
+            chars = sum(len(entry.text) for entry in self._replies.get(id(reply), []) if entry.spoken)
+            if chars:
+                self._finished_ms += reply.received_ms
+                self._finished_chars += chars
 
     def called(self, reply: Reply | None, record: CallRecord, now: float) -> None:
         """The assistant made a call, in that reply or outside of any."""
         if reply is not None:
-            entry = self.of_reply(reply)
+            entries = self._replies.get(id(reply))
+            entry = entries[-1] if entries else self._open_assistant(reply, reply.started_at)
         elif self._entries and self._entries[-1].calls and self._entries[-1].reply is None:
             entry = self._entries[-1]  # parallel calls
         else:
@@ -156,28 +160,35 @@ class History:
         self._entries.append(entry)
         return entry
 
+    def _open_assistant(self, reply: Reply, at: float) -> Entry:
+        entry = Entry("assistant", at, reply=reply)
+        self._replies.setdefault(id(reply), []).append(entry)
+        self._entries.append(entry)
+        return entry
+
     def _message(self, entry: Entry) -> Message:
         text, whole = entry.text, True
         reply = entry.reply
         if reply is not None and reply.cut:
             whole = False
             if entry.spoken:
-                heard = reply.heard_ms if reply.heard_ms is not None else reply.heard_by(reply.cut_at)
-                text = self._heard(entry, reply, heard)
+                text = self._heard(entry, reply)
         return Message(entry.role, text.strip(), entry.item_id, entry.started_at, whole, tuple(entry.calls.values()))
 
-    def _heard(self, entry: Entry, reply: Reply, heard_ms: float) -> str:
-        if entry.words:
+    def _heard(self, entry: Entry, reply: Reply) -> str:
+        heard_ms = reply.heard_ms if reply.heard_ms is not None else reply.heard_by(reply.cut_at)
+        spoken = [e for e in self._replies[id(reply)] if e.spoken]
+        if any(e.words for e in spoken):
             ends = [char for char, end_ms in entry.words if end_ms <= heard_ms]
             return entry.text[: ends[-1]] if ends else ""
-        if reply.finished and reply.received_ms > 0 and heard_ms >= reply.received_ms:
-            return entry.text
-        # Without word times the share of the text is the share of the audio. While a reply is being made
-        # its text may be far ahead of its audio or behind, so the voice's usual speed is the better measure.
-        if reply.finished and reply.received_ms > 0 and not reply.cut_early:
-            budget = len(entry.text) * heard_ms / reply.received_ms
-        else:
+        # Without word times the share of the text is the share of the audio. A reply that was cut while it was
+        # made has text far ahead of its audio, or behind, so there the voice's usual speed is the better measure.
+        if reply.cut_early or not reply.received_ms:
             speed = self._finished_chars / self._finished_ms if self._finished_ms else CHARS_PER_SECOND / 1000
             budget = speed * heard_ms
+        else:
+            budget = sum(len(e.text) for e in spoken) * heard_ms / reply.received_ms
+        for before in spoken[: spoken.index(entry)]:
+            budget -= len(before.text)
         ends = [word.end() for word in _WORD.finditer(entry.text) if word.end() <= budget]
         return entry.text[: ends[-1]] if ends else ""

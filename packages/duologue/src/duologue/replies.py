@@ -116,6 +116,13 @@ class Replies:
         """The newest reply."""
         return next(reversed(self._by_id.values()), None)
 
+    @property
+    def trailing(self) -> Reply | None:
+        """A cut reply whose end the provider has not told: text without an id is still its own."""
+        last = self.last
+        cut = last is not None and last.cut and not last.finished and self.current is None
+        return last if cut and not self._endless else None
+
     def finish(self, reply: Reply) -> None:
         """The provider ended it."""
         reply.finished = True
