@@ -163,6 +163,12 @@ class TestGemini:
         starts.append(decoder.decode(call)[0])
         assert starts == [ToolUseStart(index, "a", "f") for index in (0, 1, 0)]
 
+    def test_the_end_of_an_uncut_turn_ends_the_users_words_too(self) -> None:
+        decoder = GeminiDecoder()
+        decoder.decode({"serverContent": {"inputTranscription": {"text": "Hi"}}})
+        events = decoder.decode({"serverContent": {"turnComplete": True}})
+        assert events == [TranscriptDelta("user", "", final=True), TurnComplete(StopReason.end_turn)]
+
     def test_a_notice_of_the_end_with_fractions(self) -> None:
         assert GeminiDecoder().decode({"goAway": {"timeLeft": "9.5s"}}) == [GoingAway(9.5)]
 
@@ -272,6 +278,19 @@ class TestDistiller:
         assert isinstance(first, ToolUseStart)
         assert (first.tool_use_id, first.name) == ("single_request", "Clock")
 
+    def test_waits_of_one_response_are_numbered(self) -> None:
+        decoder = DistillerDecoder()
+        waits = [{"status": "wait", "role": "Clock", "request_id": i} for i in ("a", "b")]
+        starts = [decoder.decode(wait)[0] for wait in waits]
+        assert starts == [ToolUseStart(0, "a", "Clock"), ToolUseStart(1, "b", "Clock")]
+
+    @pytest.mark.parametrize("kind", ["response.text.done", "response.done", "response.interrupted"])
+    def test_whatever_ends_the_text_ends_its_transcript_once(self, kind: str) -> None:
+        decoder = DistillerDecoder()
+        decoder.decode({"type": "response.text.delta", "content": "Hi"})
+        finals = [decoder.decode({"type": k})[:1] for k in (kind, "response.text.done")]
+        assert finals == [[TranscriptDelta("assistant", "", final=True)], []]
+
     @pytest.mark.parametrize("frame", [{"error_detail": {"message": "no quota"}}, {"error": "no quota"}])
     def test_an_error_is_a_problem_for_the_socket_stays_open(self, frame: dict[str, Any]) -> None:
         (event,) = DistillerDecoder().decode({"type": "error", **frame})
@@ -286,8 +305,8 @@ class TestDistiller:
 
 
 class TestGptLive:
-    def piece(self, start: int, end: int) -> dict[str, Any]:
-        return {"type": "session.output_transcript.delta", "delta": "a", "start_ms": start, "end_ms": end}
+    def piece(self, start: int, end: int, side: str = "output") -> dict[str, Any]:
+        return {"type": f"session.{side}_transcript.delta", "delta": "a", "start_ms": start, "end_ms": end}
 
     @pytest.mark.parametrize(("start", "ends"), [(599, False), (600, True)])
     def test_a_pause_begins_a_new_utterance(self, start: int, ends: bool) -> None:
@@ -305,9 +324,10 @@ class TestGptLive:
 
     def test_a_close_ends_what_is_being_said(self) -> None:
         decoder = GptLiveDecoder()
-        decoder.decode(self.piece(0, 100))
+        for side in ("output", "input"):
+            decoder.decode(self.piece(0, 100, side))
         closed = {"type": "session.closed", "reason": "close_requested"}
-        assert decoder.decode(closed) == [TranscriptDelta("assistant", "", final=True)]
+        assert decoder.decode(closed) == [TranscriptDelta(role, "", final=True) for role in ("user", "assistant")]
 
     def test_a_close_we_did_not_ask_for_is_an_error(self) -> None:
         (event,) = GptLiveDecoder().decode({"type": "session.closed", "reason": "expired"})
