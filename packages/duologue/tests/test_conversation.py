@@ -399,6 +399,27 @@ def test_a_fence_of_a_full_duplex_model_falls_when_the_user_stops() -> None:
     assert rig.play()
 
 
+def test_the_fence_of_a_full_duplex_model_is_short() -> None:
+    rig = Rig(capabilities=Capabilities(has_turns=False))
+    rig.play()
+    timer = rig.of(SetTimer, rig.feed(Interrupt()))[0]
+    assert timer.at == 1.0
+    rig.feed(TimerFired(timer.key))
+    assert rig.play()
+
+
+def test_word_times_of_a_full_duplex_model_count_from_the_sessions_first_audio() -> None:
+    rig = Rig(capabilities=Capabilities(has_turns=False))
+    rig.play(2.0)
+    rig.feed(Interrupt(heard_ms=2000))
+    rig.play(1.0)  # fenced, but time goes by
+    rig.feed(SpeechStopped())
+    rig.play(1.0)
+    rig.feed(TranscriptDelta("assistant", "One two", words=(WordTime("One", 3300.0), WordTime("two", 3900.0))))
+    rig.feed(Interrupt(heard_ms=400))
+    assert rig.texts == [("assistant", "One")]
+
+
 def test_a_cut_by_the_provider_fences_the_reply_and_says_so_once() -> None:
     rig = Rig()
     rig.play(1.0, "r1")
@@ -441,6 +462,16 @@ def test_the_second_interrupt_of_a_reply_does_nothing() -> None:
     rig.play(1.0, "r1")
     rig.feed(Interrupt())
     assert rig.feed(Interrupt()) == []
+
+
+def test_the_second_interrupt_does_not_hit_an_older_reply() -> None:
+    rig = Rig(capabilities=Capabilities(truncation=True))
+    rig.play(1.0, "r1", "i1")
+    rig.feed(TurnComplete(StopReason.end_turn, response_id="r1"))
+    rig.now = 5.0
+    rig.play(1.0, "r2", "i2")
+    rig.feed(Interrupt(heard_ms=400))
+    assert rig.feed(Interrupt(heard_ms=400)) == []
 
 
 def test_interrupting_when_nothing_plays_does_nothing() -> None:

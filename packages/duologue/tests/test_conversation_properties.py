@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
 from duologue import (
     AudioOutputDelta,
     Capabilities,
@@ -46,6 +42,9 @@ from duologue.effects import (
     Truncate,
 )
 from duologue.replies import Reply
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 TOOLS = {
     "plain": Tool("plain", lambda: None, timeout=5.0),

@@ -65,6 +65,9 @@ if TYPE_CHECKING:
 FENCE_LIMIT = 5.0
 """Seconds after which output without an id is let through again, though the provider never ended the cut reply."""
 
+DUPLEX_FENCE_LIMIT = 1.0
+"""The same for full-duplex models, which end no reply: long enough for what was on its way."""
+
 CUT_NOTICED = 0.5
 """Seconds an application may take to stop its player after the provider's `Interrupted`."""
 
@@ -88,6 +91,8 @@ class Conversation:
         self._replies = Replies(endless=not self._capabilities.has_turns)
         self._history = History(history)
         self._calls = Calls(tools, self._history.answered, schedules=self._capabilities.result_scheduling)
+        self._media_type = ""
+        self._ms_per_byte = 0.0
         self._user_speaks = False
         self._awaited = False
         self._awaited_since = 0
@@ -99,20 +104,19 @@ class Conversation:
     def audio(self, event: AudioOutputDelta, now: float) -> tuple[AudioOutputDelta, Reply] | None:
         """Take a piece of speech, the fast path: give it back with its reply, or None where it was cut."""
         reply = self._replies.of_output(event.response_id, event.item_id, now)
+        new = reply.received_ms == 0
+        self._replies.received(reply, self._duration_ms(event))
         if reply.cut is not None:
             return None
-        if reply.received_ms == 0:
+        if new:
             self._awaited = self._user_speaks = False  # not every provider says when the user stopped
-        media = parse_format(event.media_type)
-        reply.received_ms += media.duration_ms(len(event.data), self._capabilities.output_rate)
-        if reply.id is not event.response_id and reply.id != event.response_id:
+        if reply.id != event.response_id:
             event = replace(event, response_id=reply.id)
         return event, reply
 
     def delivered(self, event: AudioOutputDelta, reply: Reply, now: float) -> None:
         """Note that the application took this piece of speech."""
-        media = parse_format(event.media_type)
-        self._replies.delivered(reply, media.duration_ms(len(event.data), self._capabilities.output_rate), now)
+        self._replies.delivered(reply, self._duration_ms(event), now)
 
     def taken(self, event: Event) -> None:
         """Note that the application took this event, which is no audio."""
@@ -182,6 +186,13 @@ class Conversation:
         """Whether a call has no end yet."""
         return self._calls.busy
 
+    def _duration_ms(self, event: AudioOutputDelta) -> float:
+        if event.media_type != self._media_type:
+            media = parse_format(event.media_type)
+            self._ms_per_byte = media.duration_ms(1, self._capabilities.output_rate)
+            self._media_type = event.media_type
+        return len(event.data) * self._ms_per_byte
+
     # -- output of the model --------------------------------------------------------------------------
 
     def _text(self, event: TextDelta | TranscriptDelta, now: float) -> list[Effect]:
@@ -196,10 +207,13 @@ class Conversation:
             if reply.cut is None:
                 self._history.assistant_said(reply, event, now)
             return [Deliver(replace(event, response_id=reply.id))]
-        trailing = self._replies.trailing if not event.item_id else None
-        reply = trailing or self._replies.of_output("", event.item_id, now)
+        trailing = None if event.item_id or event.response_id else self._replies.trailing
+        reply = trailing or self._replies.of_output(event.response_id, event.item_id, now)
+        if event.words and reply.origin_ms and not self._capabilities.has_turns:
+            event = replace(event, words=tuple(replace(w, end_ms=w.end_ms - reply.origin_ms) for w in event.words))
         entry = self._history.assistant_said(reply, event, now)
-        return [Deliver(replace(event, item_id=entry.item_id, started_at=entry.started_at))]
+        filled = replace(event, item_id=entry.item_id, started_at=entry.started_at, response_id=reply.id)
+        return [Deliver(filled)]
 
     def _fragment(self, event: ToolUseStart | ToolInputDelta | ToolUseEnd, now: float) -> list[Effect]:
         self._awaited = False
@@ -311,7 +325,8 @@ class Conversation:
             effects.append(Deliver(Interrupted(reply.id, reply.heard_ms)))
             effects += self._truncation(reply)
             if self._replies.fenced is reply:
-                effects.append(SetTimer(("fence", reply.id), now + FENCE_LIMIT))
+                limit = FENCE_LIMIT if self._capabilities.has_turns else DUPLEX_FENCE_LIMIT
+                effects.append(SetTimer(("fence", reply.id), now + limit))
         return effects
 
     def _meant(self, audible: list[Reply]) -> list[Reply]:

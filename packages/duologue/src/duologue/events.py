@@ -48,7 +48,8 @@ class TranscriptDelta:
     """The next piece of what somebody says.
 
     The deltas of an item concatenate to its text; the one with `final=True` ends it and may be empty.
-    `words` holds the end times of the words in `delta` where the synthesiser or provider knows them.
+    `started_at` is when the item's speech began, on each of its deltas. `words` holds the end times of the words
+    in `delta` where the synthesiser or provider knows them.
     """
 
     role: Role
@@ -57,6 +58,7 @@ class TranscriptDelta:
     item_id: str = field(default="", compare=False)
     started_at: float | None = field(default=None, compare=False)
     words: tuple[WordTime, ...] = field(default=(), compare=False)
+    response_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,11 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class ToolCancelled:
-    """A call was given up: by an interruption, by the provider or by closing."""
+    """A call was given up.
+
+    A session reports it when the provider withdraws a call, which is then not answered; the agent reports it for
+    an interruption and for closing, and answers.
+    """
 
     tool_use_id: str
     name: str
@@ -152,7 +158,10 @@ class ToolCancelled:
 
 @dataclass(frozen=True, slots=True)
 class TurnComplete:
-    """The model's turn ended. Full-duplex models have none: never wait for it."""
+    """The model's turn ended: no more output of it will come, though its audio may still be playing.
+
+    Full-duplex models have no turns: never wait for it.
+    """
 
     stop_reason: StopReason
     usage: Usage | None = field(default=None, hash=False)

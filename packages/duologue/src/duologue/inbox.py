@@ -94,31 +94,43 @@ class Inbox:
         self._consumers += 1
         return _Consumer(self, self._consumers, raise_on_error=raise_on_error)
 
-    async def take(self, consumer: int) -> tuple[Event, Reply | None] | None:
-        """The next event; None at the end.
+    def take(self, consumer: int) -> Event | None:
+        """The next event, None when there is none.
+
+        Raises:
+            LocalProtocolError: another consumer is at it.
+        """
+        if self._consumer != consumer:
+            if self._consumer is not None:
+                raise LocalProtocolError("events() has a consumer already: there can be one at a time")
+            self._consumer = consumer
+        if not self._items:
+            return None
+        event, reply, size = self._items.popleft()
+        self._bytes -= size
+        if not self._has_room.is_set() and not self.full:
+            self._has_room.set()
+        self._delivered(event, reply)
+        return event
+
+    async def arrival(self) -> bool:
+        """Wait for an event; False when no more come.
 
         Cancellation: safe, nothing is lost.
 
         Raises:
             LocalProtocolError: another consumer is at it.
         """
-        if self._waiter is not None or self._consumer not in (None, consumer):
+        if self._waiter is not None:
             raise LocalProtocolError("events() has a consumer already: there can be one at a time")
-        self._consumer = consumer
-        while not self._items:
-            if self._ended:
-                return None
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        event, reply, size = self._items.popleft()
-        self._bytes -= size
-        if not self._has_room.is_set() and not self.full:
-            self._has_room.set()
-        self._delivered(event, reply)
-        return event, reply
+        if self._ended:
+            return False
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        return True
 
     def release(self, consumer: int) -> None:
         """This consumer takes no more."""
@@ -145,15 +157,15 @@ class _Consumer:
     async def __anext__(self) -> Event:
         if self._over:
             raise StopAsyncIteration
-        try:
-            taken = await self._inbox.take(self._number)
-        except BaseException:
-            self._inbox.release(self._number)
-            raise
-        if taken is None:
-            await self.aclose()
-            raise StopAsyncIteration
-        event, _ = taken
+        inbox = self._inbox
+        while (event := inbox.take(self._number)) is None:
+            try:
+                if not await inbox.arrival():
+                    await self.aclose()
+                    raise StopAsyncIteration
+            except asyncio.CancelledError:
+                inbox.release(self._number)  # its task ends, but its traceback may keep this alive
+                raise
         if self._raise_on_error and isinstance(event, Error):
             await self.aclose()
             raise event.exception

@@ -79,6 +79,7 @@ class OutputConverter:
     def __init__(self, wanted: str, session_rate: int) -> None:
         self._wanted = parse_format(wanted)
         self._session_rate = session_rate
+        self._passes = ""
         self._resampler: Resampler | None = None
         self._for: tuple[str, int] | None = None
         self._half = b""
@@ -90,8 +91,11 @@ class OutputConverter:
 
     def convert(self, event: AudioOutputDelta) -> AudioOutputDelta:
         """Return the piece at the wanted rate; its data may be empty at first."""
+        if event.media_type == self._passes:
+            return event
         media = parse_format(event.media_type)
         if self.fits(media):
+            self._passes = event.media_type
             return event
         wanted = cast("int", self._wanted.rate)
         stream = (event.response_id, media.rate or self._session_rate)

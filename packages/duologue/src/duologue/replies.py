@@ -18,6 +18,7 @@ class Reply:
         id: the provider's id, or one we invented (`named` is False).
         started_at: when its first output arrived, on the session clock.
         utterance: how many times the user had begun to speak by then.
+        origin_ms: audio received in the whole session before this reply.
         received_ms: audio received so far.
         items: item ids with the ms of this response at which their audio begins.
         finished: the provider ended it.
@@ -33,6 +34,7 @@ class Reply:
     named: bool
     started_at: float
     utterance: int = 0
+    origin_ms: float = 0.0
     received_ms: float = 0.0
     items: list[tuple[str, float]] = field(default_factory=list)
     finished: bool = False
@@ -71,6 +73,7 @@ class Replies:
         self._by_id: OrderedDict[str, Reply] = OrderedDict()
         self._by_item: dict[str, Reply] = {}
         self._invented = 0
+        self._received_ms = 0.0
         self.utterance = 0
         """How many times the user began to speak."""
         self.current: Reply | None = None
@@ -122,6 +125,12 @@ class Replies:
         last = self.last
         cut = last is not None and last.cut and not last.finished and self.current is None
         return last if cut and not self._endless else None
+
+    def received(self, reply: Reply, ms: float) -> None:
+        """`ms` of audio arrived for this reply, cut or not."""
+        self._received_ms += ms
+        if not reply.cut:
+            reply.received_ms += ms
 
     def finish(self, reply: Reply) -> None:
         """The provider ended it."""
@@ -177,9 +186,9 @@ class Replies:
             return uncut[uncut.index(self._by_id[response_id]) :] if self._by_id[response_id] in uncut else []
         found = [r for r in uncut if self._sounds(r, now)]
         if heard_ms is not None and all(r.playing_from is None for r in found):
-            taken = [r for r in uncut if r.playing_from is not None]
-            if taken and heard_ms < int(taken[-1].received_ms):
-                found = uncut[uncut.index(taken[-1]) :]
+            taken = next((r for r in reversed(self._by_id.values()) if r.playing_from is not None), None)
+            if taken is not None and not taken.cut and heard_ms < int(taken.received_ms):
+                found = uncut[uncut.index(taken) :]
         return found
 
     def _sounds(self, reply: Reply, now: float) -> bool:
@@ -207,7 +216,7 @@ class Replies:
         if not response_id:
             self._invented += 1
             response_id = f"reply-{self._invented}"
-        reply = self._by_id[response_id] = Reply(response_id, named, now, self.utterance)
+        reply = self._by_id[response_id] = Reply(response_id, named, now, self.utterance, self._received_ms)
         self.current = reply
         while len(self._by_id) > REMEMBERED:
             _, old = self._by_id.popitem(last=False)

@@ -33,7 +33,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class WordTime:
-    """Where a word of the assistant's speech ends, in ms from the first audio frame of its response."""
+    """Where a word of the assistant's speech ends, in ms from the first audio frame of its response.
+
+    In a session without turns (`Capabilities.has_turns` is False): from the first audio frame of the session.
+    """
 
     text: str
     end_ms: float

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-
 from duologue import (
     AudioOutputDelta,
     Capabilities,
@@ -99,8 +98,9 @@ class Run:
         answered += [frame["request_id"]] if frame.get("request_type") == "executor" else []
         for call in answered:
             self._see(self.conversation.apply(ToolFinished(call, "done"), now))
-        if frame.get("type") == "conversation.item.truncate":
-            self._see(self.conversation.apply(Interrupt(frame["audio_end_ms"]), now))
+        # OpenAI's cancel is ours too, and comes a second time; the Distiller's only skips to the next agent
+        if frame.get("type") == "conversation.item.truncate" or "cancel" in frame.get("event_id", ""):
+            self._see(self.conversation.apply(Interrupt(frame.get("audio_end_ms", 40)), now))
 
     def _see(self, effects: list[Any]) -> None:
         self.effects += effects
