@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from duologue import RealtimeAgent, Tool
 from duologue.blocks import AudioBlock, TextBlock
 from duologue.errors import ConnectionLost, DuologueError, RateLimited
@@ -111,7 +110,7 @@ def reply(text="I am fine.", ms=1000, name="r1", complete=True):
 
 def test_turns_are_spoken_in_real_time_one_after_the_other():
     script = [HEARD, Wait(1), *reply(name="r1"), HEARD, Wait(1), *reply(name="r2")]
-    chat, shown, _, transport, took = converse(script, [spoken(500), spoken(500)])
+    chat, _shown, _, transport, took = converse(script, [spoken(500), spoken(500)])
     assert (chat.outcome.begun, chat.outcome.answered, chat.outcome.failure) == (2, 2, None)
     # the first loud block, a second until the reply, a second of reply, the pause: twice
     assert took == pytest.approx(2 * (0.02 + 1 + 1 + PAUSE_S), abs=0.1)
@@ -240,7 +239,7 @@ def test_a_short_reply_is_not_waited_for_longer_than_it_lasts():
 
 def test_typing_into_a_reply_cuts_it():
     script = [Expect(Committed), *reply(ms=5000), Expect(Committed), *reply("Stopped.", name="r2")]
-    chat, shown, history, transport, _ = converse(script, [typed("Talk."), typed("Stop.")], barge_in_s=1.0)
+    chat, shown, history, _transport, _ = converse(script, [typed("Talk."), typed("Stop.")], barge_in_s=1.0)
     ((_, cut),) = shown.of(Interrupted)
     assert cut.heard_ms == pytest.approx(1000, abs=40)
     assert chat.outcome.answered == 2
@@ -249,21 +248,21 @@ def test_typing_into_a_reply_cuts_it():
 
 def test_an_interruption_without_notice_of_speech_stops_the_speaker_too():
     script = [HEARD, *list(reply(ms=5000))[:-2], Wait(1), Interrupted("r1"), Wait(2), *reply(name="r2", ms=500)]
-    chat, shown, *_, took = converse(script, [spoken(100)])
+    chat, _shown, *_, took = converse(script, [spoken(100)])
     assert chat.outcome.answered == 1
     assert took == pytest.approx(1 + 2 + 0.5 + PAUSE_S, abs=0.1)
 
 
 def test_speech_while_nothing_plays_cuts_nothing():
     script = [HEARD, SpeechStarted(), Wait(1), SpeechStopped(), *reply()]
-    chat, shown, _, transport, _ = converse(script, [spoken(100)])
+    _chat, shown, _, transport, _ = converse(script, [spoken(100)])
     assert not shown.of(Interrupted)
     assert ReplyStopped() not in transport.sent
 
 
 def test_a_reply_far_ahead_of_the_speaker_is_cut_and_told(monkeypatch):
     monkeypatch.setattr("duologue_cli.chat.AHEAD_S", 1.0)
-    chat, shown, *_ = converse([HEARD, *list(reply(ms=3000))], [spoken(100)])
+    _chat, shown, *_ = converse([HEARD, *list(reply(ms=3000))], [spoken(100)])
     ((_, problem),) = shown.of(Problem)
     assert "ahead of the speaker" in str(problem.exception)
     assert len(shown.of(Interrupted)) == 1
@@ -342,7 +341,7 @@ def test_a_session_that_takes_no_audio_is_given_up():
 
 def test_stopping_ends_at_once_and_the_history_holds_what_was_heard():
     script = [HEARD, *reply("one two three four five six seven eight nine ten", ms=10_000)]
-    chat, _, history, transport, took = converse(script, [spoken(100)], stop_at=3.0)
+    chat, _, history, _transport, took = converse(script, [spoken(100)], stop_at=3.0)
     assert chat.outcome.stopped_by == 2
     assert took == pytest.approx(3.0, abs=0.05)
     (message,) = (message for message in history if message.role == "assistant")

@@ -1,6 +1,3 @@
-from hypothesis import given
-from hypothesis import strategies as st
-
 from duologue.errors import DuologueError
 from duologue.events import (
     AudioOutputDelta,
@@ -16,6 +13,8 @@ from duologue.events import (
 )
 from duologue.types import StopReason
 from duologue_cli.floor import PAUSE_S, SETTLE_S, SILENCE_S, Floor, Verdict
+from hypothesis import given
+from hypothesis import strategies as st
 
 WAITING, ANSWERED, UNANSWERED = Verdict.waiting, Verdict.answered, Verdict.unanswered
 

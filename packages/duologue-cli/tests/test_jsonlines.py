@@ -2,15 +2,14 @@ import json
 import typing
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from duologue import events
 from duologue.blocks import AudioBlock, ImageBlock, TextBlock
 from duologue.errors import DuologueError
 from duologue.events import AudioOutputDelta, Problem, ProviderEvent, ToolResult, TranscriptDelta, TurnComplete
 from duologue.types import StopReason, Usage, WordTime
 from duologue_cli.jsonlines import event_object, json_line
+from hypothesis import given
+from hypothesis import strategies as st
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.just(object()),

@@ -1,10 +1,9 @@
 import struct
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from duologue_cli.microphone import VirtualMicrophone
 from duologue_cli.wav import Sound
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def sound(samples, rate=1000):

@@ -4,11 +4,10 @@ import wave
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from duologue.errors import ConfigurationError
 from duologue_cli.recording import Timeline, WavWriter
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def pcm(*samples):

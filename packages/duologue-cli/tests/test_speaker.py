@@ -1,9 +1,8 @@
 import struct
 
+from duologue_cli.speaker import REMEMBERED, VirtualSpeaker
 from hypothesis import given
 from hypothesis import strategies as st
-
-from duologue_cli.speaker import REMEMBERED, VirtualSpeaker
 
 
 def pcm(*samples):

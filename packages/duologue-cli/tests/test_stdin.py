@@ -1,8 +1,8 @@
+import contextlib
 import os
 import time
 
 import pytest
-
 from duologue_cli.stdin import LONGEST, LineReader
 
 
@@ -11,10 +11,8 @@ def pipe():
     read, write = os.pipe()
     yield read, write
     for end in (read, write):
-        try:
+        with contextlib.suppress(OSError):
             os.close(end)
-        except OSError:
-            pass
 
 
 def drain(reader):

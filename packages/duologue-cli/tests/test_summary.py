@@ -1,10 +1,9 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from duologue.events import ProviderEvent, SpeechStarted, SpeechStopped, ToolCancelled, ToolResult, ToolStarted
 from duologue.types import Message
 from duologue_cli.summary import PARTS, Measures
+from hypothesis import given
+from hypothesis import strategies as st
 
 times = st.floats(0, 5000)
 

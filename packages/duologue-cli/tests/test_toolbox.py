@@ -2,7 +2,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from duologue.errors import ConfigurationError
 from duologue_cli.toolbox import load_tools
 

@@ -1,9 +1,6 @@
 import io
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from duologue.errors import DuologueError
 from duologue.events import (
     AgentChanged,
@@ -26,6 +23,8 @@ from duologue.types import Message, StopReason
 from duologue_cli.outputs import ConsoleOutput
 from duologue_cli.summary import PARTS, Latency
 from duologue_cli.transcript import LONGEST, Transcript
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def shown(*events):
@@ -94,13 +93,24 @@ def test_an_interruption_says_what_was_heard():
     assert "".join(p.text for p in transcript.interrupted(Interrupted("r"), None)) == "cut    interrupted\n"
 
 
+def after(latency, *events):
+    transcript = Transcript()
+    transcript.latency(latency)
+    return "".join(piece.text for event in events for piece in transcript.feed(event))
+
+
 def test_a_latency_is_shown_with_the_parts_that_are_known():
     whole = Latency(150.0, {**dict.fromkeys(PARTS, 30.0), "output": 30.0})
-    assert "".join(p.text for p in Transcript().latency(whole)).strip() == (
+    assert after(whole, TurnComplete(StopReason.end_turn)).strip() == (
         "voice to voice 150 ms (end of turn 30 + recognition 30 + model 30 + voice 30 + output 30)"
     )
     measured = Latency(900.0, {**dict.fromkeys(PARTS), "output": 3.0})
-    assert "".join(p.text for p in Transcript().latency(measured)).strip() == "voice to voice 900 ms"
+    assert after(measured, TurnComplete(StopReason.end_turn)).strip() == "voice to voice 900 ms"
+
+
+def test_a_latency_follows_the_whole_answer():
+    shown = after(Latency(9.0, {}), you("Hi.", True), agent("It"), agent(" is."), agent("", True), agent("More."))
+    assert shown.splitlines() == ["you    Hi.", "agent  It is.", "       voice to voice 9 ms", "agent  More."]
 
 
 @pytest.mark.parametrize(
@@ -150,8 +160,8 @@ def test_elsewhere_than_on_a_terminal_lines_are_plain_and_never_wrapped():
         "agent  [bold]:smile: " + "word " * 60,
         "you    Hello.",
         'cut    interrupted after 0.5 s, heard: "Once"',
-        "       voice to voice 900 ms",
         "       Audio goes nowhere.",
+        "       voice to voice 900 ms",
         "       1 user turn, 2 answers, 1 tool call, voice to voice 200 ms (median)",
     ]
 

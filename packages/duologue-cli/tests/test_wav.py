@@ -3,11 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from duologue.errors import ConfigurationError
 from duologue_cli.wav import Sound, decode_wav, read_wav
+from hypothesis import given
+from hypothesis import strategies as st
 
 ENCODINGS = {"u8": (1, 8), "i16": (1, 16), "i24": (1, 24), "i32": (1, 32), "f32": (3, 32), "f64": (3, 64)}
 

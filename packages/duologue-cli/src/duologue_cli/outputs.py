@@ -126,11 +126,12 @@ class ConsoleOutput:
             self._print(self._transcript.feed(event))
 
     def latency(self, latency: Latency) -> None:
-        """Print the line."""
-        self._print(self._transcript.latency(latency))
+        """Print the line once the answer has its own."""
+        self._transcript.latency(latency)
 
     def summary(self, summary: dict[str, Any]) -> None:
         """Print what the conversation came to."""
+        self._print(self._transcript.end())
         times = summary["voice_to_voice_ms"]
         parts = [_count(len(summary["user"]), "user turn"), _count(len(summary["assistant"]), "answer")]
         parts += [_count(len(summary["tools"]), "tool call")] if summary["tools"] else []

@@ -15,6 +15,7 @@ from duologue.discovery import get_transport
 from duologue.errors import ConfigurationError, DuologueError
 
 from duologue_cli.chat import RATE, Chat
+from duologue_cli.floor import SILENCE_S
 from duologue_cli.outputs import ConsoleOutput, JsonOutput
 from duologue_cli.recording import WavWriter
 from duologue_cli.signals import stop_on_signals
@@ -92,11 +93,7 @@ def prepare(arguments: ChatArguments) -> Plan:
 
         tools = list(DEMO_TOOLS)
     options = {} if arguments.base_url is None else {"base_url": arguments.base_url}
-    try:
-        transport = get_transport(arguments.transport, **options)
-    except ImportError as exc:
-        raise ConfigurationError(f"transport {arguments.transport!r} does not import: {exc}") from exc
-    return Plan(arguments, transport, tools, turns)
+    return Plan(arguments, get_transport(arguments.transport, **options), tools, turns)
 
 
 def _turns(arguments: ChatArguments) -> list[Turn]:
@@ -153,7 +150,14 @@ class _Run:
             if asks:
                 output.notice("Type a line and press Enter; Ctrl-D ends the conversation.")
             voice = turns is not None and not all(turn.typed for turn in turns)
-            chat = Chat(agent, output, recording=self._recording, voice=voice, barge_in_s=arguments.barge_in)
+            chat = Chat(
+                agent,
+                output,
+                recording=self._recording,
+                voice=voice,
+                barge_in_s=arguments.barge_in,
+                silence_s=SILENCE_S,
+            )
             self._chat = chat
             source: TurnSource = TypedTurns(LineReader()) if turns is None else GivenTurns(turns)
             await chat.run(source)

@@ -61,6 +61,7 @@ class Transcript:
     def __init__(self) -> None:
         self._speaker: str | None = None  # whose line is open
         self._blank = True  # nothing stands on the open line yet
+        self._held: list[Piece] = []  # for the end of the reply that is growing
 
     def feed(self, event: Event) -> list[Piece]:
         """Return what the event adds."""
@@ -71,7 +72,7 @@ class Transcript:
             case TextDelta(delta=delta):
                 return self._speech("assistant", delta)
             case TurnComplete() | SpeechStarted():
-                return self.end_line()
+                return self.end()
             case ToolStarted(name=name, input=arguments):
                 return self.line("tool", f"{name}({_arguments(arguments)})", "tool")
             case ToolProgress(name=name, content=content):
@@ -106,12 +107,17 @@ class Transcript:
         """Return the line of a typed turn."""
         return self.line("you", text, "user")
 
-    def latency(self, latency: Latency) -> list[Piece]:
-        """Return the line of an answer's latency."""
+    def latency(self, latency: Latency) -> None:
+        """Take note of an answer's latency: its line follows the answer's own."""
         known = {PART_NAMES[name]: part for name, part in latency.parts.items() if part is not None}
         parts = " + ".join(f"{name} {part:.0f}" for name, part in known.items())
         named = f" ({parts})" if len(known) > 1 else ""
-        return self.line("", f"voice to voice {latency.voice_to_voice_ms:.0f} ms{named}", "note")
+        text = f"voice to voice {latency.voice_to_voice_ms:.0f} ms{named}\n"
+        self._held = [Piece("".ljust(WIDTH)), Piece(text, "note")]
+
+    def end(self) -> list[Piece]:
+        """Return what is left."""
+        return [*self.end_line(), *self._let_go()]
 
     def line(self, label: str, text: str, style: Style) -> list[Piece]:
         """Return a whole line."""
@@ -119,8 +125,14 @@ class Transcript:
 
     def end_line(self) -> list[Piece]:
         """Close the open line, if there is one."""
-        opened, self._speaker, self._blank = self._speaker is not None, None, True
-        return [Piece("\n")] if opened else []
+        ended, self._speaker, self._blank = self._speaker, None, True
+        if ended is None:
+            return []
+        return [Piece("\n"), *(self._let_go() if ended == "assistant" else [])]
+
+    def _let_go(self) -> list[Piece]:
+        held, self._held = self._held, []
+        return held
 
     def _speech(self, speaker: Literal["user", "assistant"], delta: str) -> list[Piece]:
         text = printable(delta)
