@@ -7,7 +7,6 @@ import wave
 from pathlib import Path
 
 import pytest
-
 from duologue.testing import tone
 
 MODULE = '''

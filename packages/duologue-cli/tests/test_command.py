@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from duologue_cli.main import run
 
 COMMAND = [sys.executable, "-m", "duologue_cli"]
@@ -170,9 +169,7 @@ def test_a_conversation_that_fails_is_one_line_and_exit_code_1(capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("doubles")
-def test_nothing_answered_is_exit_code_1(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_answered_is_exit_code_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("duologue_cli.run.SILENCE_S", 0.1)
     assert run(["chat", "--text", "--say", "Hi", "--transport", "voiced"]) == 1
     out, err = capsys.readouterr()
@@ -219,9 +216,7 @@ def test_every_option_is_in_the_help_and_none_of_later_ones(capsys: pytest.Captu
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*COMMAND, "chat", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([*COMMAND, "chat", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def read_until(stream: Any, part: str) -> str:

@@ -42,7 +42,7 @@ class Sound:
         """Return it as PCM16 at `rate`."""
         samples = self.samples
         if rate != self.rate:
-            import soxr  # only needed where the rates differ
+            import soxr  # type: ignore[import-untyped,unused-ignore] # loaded only where the rates differ
 
             samples = soxr.resample(samples, self.rate, rate)
         pcm: bytes = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
