@@ -1,4 +1,4 @@
-"""What `import duologue` costs beyond a bare interpreter: prints a table, writes JSON beside this file.
+"""What `import duologue` costs beyond a bare interpreter: prints a table, writes JSON into `results/`.
 
 Each statement runs in fresh interpreters, in turns with the bare one, so that a busy machine troubles both alike.
 The medians are compared. Run it as `python benchmarks/import_time.py [ROUNDS]`.
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 STATEMENTS = ["pass", "import asyncio", "import duologue", "import duologue.testing", "import duologue_cli"]
-RESULTS = Path(__file__).with_suffix(".json")
+RESULTS = Path(__file__).with_name("results") / "import_time.json"
 
 
 def milliseconds(statement: str) -> float:
@@ -45,6 +45,7 @@ def main() -> None:
         "median_ms": {statement: round(median, 1) for statement, median in medians.items()},
         "beyond_bare_ms": {statement: round(more, 1) for statement, more in beyond.items()},
     }
+    RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
 
 
