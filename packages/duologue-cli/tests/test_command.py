@@ -228,6 +228,15 @@ def read_until(stream: Any, part: str) -> str:
     raise AssertionError(f"no {part!r} in {text!r}")
 
 
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Read what is left and wait; `communicate` would lose what the line reader holds already."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out, err = process.stdout.read(), process.stderr.read()
+    process.wait(timeout=30)
+    return out, err
+
+
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
 
 
@@ -238,10 +247,9 @@ def test_a_signal_ends_the_conversation_in_order(voice_wav: Path, number: signal
     with start("--transport", "endless", "--input", str(voice_wav), "--json", "--output", "out.wav") as process:
         before = read_until(process.stdout, "AudioOutputDelta")
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = finish(process)
     assert process.returncode == 128 + number
-    assert "Traceback" not in err
-    assert len(err.splitlines()) == 3  # where audio goes, connecting, ready
+    assert [line[:14] for line in err.splitlines()] == ["Audio goes to "]
     summary = lines_of(before + out)[-1]
     assert (summary["event"], summary["user"]) == ("summary", ["Question 1?"])
     assert loudest(Path("out.wav"))[1] > 1000
@@ -255,7 +263,7 @@ def test_a_second_signal_ends_the_process_at_once(voice_wav: Path) -> None:
         process.send_signal(signal.SIGINT)
         read_until(process.stderr, "closing")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        finish(process)
     assert process.returncode == 130
     with wave.open("out.wav") as file:
         assert file.getnchannels() == 2
@@ -267,7 +275,7 @@ def test_a_signal_while_connecting_leaves_quietly(voice_wav: Path) -> None:
     with start("--transport", "slow", "--input", str(voice_wav)) as process:
         read_until(process.stderr, "connecting")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = finish(process)
     assert (process.returncode, err) == (130, "")
 
 
@@ -279,7 +287,7 @@ def test_standard_input_that_says_nothing_does_not_hold_the_exit() -> None:
     with subprocess.Popen(command, stdin=read, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         read_until(process.stdout, "ready")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = finish(process)
     os.close(read)
     os.close(write)
     assert (process.returncode, err) == (130, "")

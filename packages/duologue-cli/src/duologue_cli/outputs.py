@@ -73,7 +73,11 @@ class JsonOutput:
         """Write to standard error."""
         print(text, file=self._err, flush=True)
 
-    begin = done = notice
+    def begin(self, text: str) -> None:
+        """Show nothing: a program can wait."""
+
+    def done(self, text: str) -> None:
+        """Show nothing."""
 
     def typed(self, text: str) -> None:
         """Show nothing: the summary holds the text."""

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ from duologue_cli.turns import GivenTurns, Turn, TypedTurns
 from duologue_cli.wav import read_wav
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from duologue.tool import Tool
     from duologue.transport import RealtimeTransport
     from duologue.types import Message
@@ -108,6 +111,19 @@ def _same(one: os.PathLike[str], other: os.PathLike[str]) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def _loading(output: Output, text: str) -> Iterator[None]:
+    """Show one line while the body takes its time."""
+    began = time.monotonic()
+    output.begin(text)
+    try:
+        yield
+    except BaseException:
+        output.done("")
+        raise
+    output.done(f"ready in {time.monotonic() - began:.1f} s")
+
+
 class _Run:
     """Everything between the checks and the exit code."""
 
@@ -140,12 +156,13 @@ class _Run:
         asks = plan.turns is None and sys.stdin.isatty()
         output: Output = JsonOutput() if arguments.json else ConsoleOutput(echo_typed=not asks)
         self._tell_where(output)
-        turns = await self._voiced(plan.turns)
         agent = RealtimeAgent(
             arguments.system or SYSTEM, plan.transport, plan.tools, arguments.voice, close_timeout=CLOSE_S
         )
         async with contextlib.AsyncExitStack() as stack:
-            await self._connect(agent, output)
+            with _loading(output, "Loading the local models..." if plan.local else "Connecting..."):
+                turns = await self._voiced(plan.turns)
+                await agent.connect()
             stack.push_async_callback(agent.close)
             if asks:
                 output.notice("Type a line and press Enter; Ctrl-D ends the conversation.")
@@ -169,17 +186,6 @@ class _Run:
             return turns
         sounds = iter(await speak([turn.text for turn in turns if turn.sound is None]))
         return [turn if turn.sound is not None else Turn(turn.text, next(sounds)) for turn in turns]
-
-    async def _connect(self, agent: RealtimeAgent, output: Output) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        output.begin("Loading the local models..." if self._plan.local else "Connecting...")
-        try:
-            await agent.connect()
-        except BaseException:
-            output.done("")
-            raise
-        output.done(f"ready in {loop.time() - began:.1f} s")
 
     def _tell_where(self, output: Output) -> None:
         if self._plan.local:
