@@ -39,9 +39,12 @@ def test_lines_come_whole_without_blank_ones_and_the_last_needs_no_end(pipe):
 
 
 def test_nothing_is_waited_for(pipe):
-    reader = LineReader(pipe[0])
+    read, write = pipe
+    reader = LineReader(read)
     assert reader.poll() is None
     assert not reader.ended
+    os.close(write)
+    assert drain(reader) == []  # or its thread would read from the next test's pipe
 
 
 def test_a_line_beyond_the_limit_is_several_and_nothing_is_lost(pipe):
