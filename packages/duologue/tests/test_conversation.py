@@ -502,6 +502,14 @@ def test_the_device_knows_better_than_the_clock_what_plays() -> None:
     assert rig.of(Interrupted, rig.feed(Interrupt(heard_ms=900)))[0].heard_ms == 900
 
 
+def test_a_player_that_plays_nothing_cuts_nothing() -> None:
+    rig = Rig()
+    rig.play(1.0, "r1")
+    rig.feed(TurnComplete(StopReason.end_turn, response_id="r1"))
+    rig.now = 5.0
+    assert rig.feed(Interrupt(heard_ms=0)) == []
+
+
 def test_a_reply_heard_to_its_end_is_not_cut() -> None:
     rig = Rig()
     rig.play(1.0, "r1")

@@ -180,12 +180,13 @@ class Replies:
 
         What the application says counts more than our estimate of what plays: with `response_id` that
         reply plays; with `heard_ms` the last delivered one does, as long as it has more audio than that.
+        (A player that plays nothing says 0, so 0 says nothing.)
         """
         uncut = [r for r in self._by_id.values() if not r.cut]
         if response_id and response_id in self._by_id:
             return uncut[uncut.index(self._by_id[response_id]) :] if self._by_id[response_id] in uncut else []
         found = [r for r in uncut if self._sounds(r, now)]
-        if heard_ms is not None and all(r.playing_from is None for r in found):
+        if heard_ms and all(r.playing_from is None for r in found):
             taken = next((r for r in reversed(self._by_id.values()) if r.playing_from is not None), None)
             if taken is not None and not taken.cut and heard_ms < int(taken.received_ms):
                 found = uncut[uncut.index(taken) :]
