@@ -110,12 +110,14 @@ class ToolRunner:
         """Cancel all handlers and end within `deadline` seconds; one that resists is closed under its feet."""
         for tool_use_id in list(self._running):
             self.stop(tool_use_id)
-        for task in await self._tasks.stop(deadline):
-            run = next((r for r in self._stopping if r.task is task), None)
-            if run is not None:
-                self._abandon(run, "it swallows cancellation")
-                self._break(run)
+        left = set(await self._tasks.stop(deadline))
+        stubborn = [run for run in self._stopping if run.task in left]
+        for run in stubborn:
+            self._abandon(run, "it swallows cancellation")
+            self._break(run)
         await self._tasks.stop(0.2)
+        for run in stubborn:
+            run.coroutine = None  # collected while the loop runs: later its waits would fail at once, and it would spin
 
     async def _on_loop(self, run: _Running) -> None:
         _reporter.set(lambda content: self._call_loop(self._report, run, content))
