@@ -262,7 +262,7 @@ class Engine:
                     self._outbox.append(effect)
                     self._outbox_moved.set()
                 case StopReply() | Truncate():
-                    self._tasks.start(self._control(effect), "control")
+                    pass  # interrupt() carries these out, in its caller's task
                 case SetTimer():
                     self._set_timer(effect)
                 case ClearTimer():
