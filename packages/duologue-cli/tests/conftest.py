@@ -48,6 +48,11 @@ def dying():
     yield RateLimited("the provider asks for patience")
 
 
+def dying_strangely():
+    yield Expect(Committed)
+    yield ValueError("a library of the provider gave up")
+
+
 def voiced():
     return ScriptedTransport(lambda: listening(300))
 
@@ -62,6 +67,10 @@ def typed(base_url=None):
 
 def mortal():
     return ScriptedTransport(dying)
+
+
+def strange():
+    return ScriptedTransport(dying_strangely)
 
 
 def keyless():
@@ -105,6 +114,7 @@ voiced = cli_doubles:voiced
 endless = cli_doubles:endless
 typed = cli_doubles:typed
 mortal = cli_doubles:mortal
+strange = cli_doubles:strange
 keyless = cli_doubles:keyless
 slow = cli_doubles:Slow
 stubborn = cli_doubles:Stubborn

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from duologue import RealtimeAgent, Tool
 from duologue.blocks import AudioBlock, TextBlock
-from duologue.errors import ConnectionLost, DuologueError, RateLimited
+from duologue.errors import ConnectionLost, DuologueError, RateLimited, UnsupportedFormat
 from duologue.events import (
     AudioOutputDelta,
     Error,
@@ -337,6 +337,24 @@ def test_a_session_that_takes_no_audio_is_given_up():
     chat, *_, took = converse([], [spoken(100)], hang=["send"])
     assert isinstance(chat.outcome.failure, ConnectionLost)
     assert took == pytest.approx(STALLED_S, abs=0.1)
+
+
+def test_a_refused_block_ends_the_conversation_with_its_reason():
+    class Deaf(ScriptedTransport):
+        async def connect(self, **kwargs):
+            session = await super().connect(**kwargs)
+
+            async def refuse(content):
+                raise UnsupportedFormat("only at 48 kHz")
+
+            session.send = refuse
+            return session
+
+    async def main():
+        async with RealtimeAgent("", Deaf(), close_timeout=0.0) as agent:
+            return await Chat(agent, Shown()).run(GivenTurns([spoken()]))
+
+    assert str(VirtualClock().run(main()).failure) == "only at 48 kHz"
 
 
 def test_stopping_ends_at_once_and_the_history_holds_what_was_heard():

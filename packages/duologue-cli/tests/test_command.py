@@ -169,6 +169,25 @@ def test_a_conversation_that_fails_is_one_line_and_exit_code_1(capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("doubles")
+def test_what_a_provider_library_raises_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["chat", "--text", "--say", "Hi", "--transport", "strange"]) == 1
+    assert capsys.readouterr().err == "duologue: the conversation failed: a library of the provider gave up\n"
+
+
+@pytest.mark.usefixtures("doubles")
+def test_an_error_of_ours_is_one_line_that_says_how_to_see_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr("duologue_cli.outputs.ConsoleOutput.event", broken)
+    assert run(["chat", "--text", "--say", "Hi", "--transport", "typed"]) == 1
+    err = capsys.readouterr().err
+    assert err == "duologue: internal error, KeyError: 'oops' (set DUOLOGUE_DEBUG=1 for the traceback)\n"
+
+
+@pytest.mark.usefixtures("doubles")
 def test_nothing_answered_is_exit_code_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("duologue_cli.run.SILENCE_S", 0.1)
     assert run(["chat", "--text", "--say", "Hi", "--transport", "voiced"]) == 1

@@ -118,10 +118,6 @@ class Chat:
         self._record(self._now(), final=True)
         return self.outcome
 
-    def history(self) -> tuple[Message, ...]:
-        """Return what was said and heard."""
-        return self._agent.history
-
     # -- the microphone ---------------------------------------------------------------------------------
 
     async def _capture(self) -> None:
