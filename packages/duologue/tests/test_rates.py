@@ -162,6 +162,32 @@ def test_a_session_without_audio_says_so() -> None:
         InputConverter("audio/pcm", ()).convert(AudioBlock(bytes(2)))
 
 
+@pytest.mark.parametrize("rate", [8000, 48000])
+def test_the_end_of_a_turn_brings_out_what_was_held_back(resampler: list[tuple[int, int]], rate: int) -> None:
+    converter = InputConverter("audio/pcm", (16000,))
+    assert converter.rest() is None
+    for turn in (1, 2):
+        block = converter.convert(AudioBlock(tone(500, rate=rate), f"audio/pcm;rate={rate}"))
+        rest = converter.rest()
+        assert block is not None
+        assert rest is not None
+        assert rest.media_type == "audio/pcm;rate=16000"
+        assert (len(block.data) + len(rest.data)) / 32 == pytest.approx(500, abs=0.5), "nothing is lost"
+        assert resampler == [(rate, 16000)] * turn
+        assert converter.rest() is None, "the rest comes once"
+
+
+def test_the_end_of_a_turn_without_conversion_has_no_rest(
+    monkeypatch: pytest.MonkeyPatch, resampler: list[tuple[int, int]]
+) -> None:
+    converter = InputConverter("audio/pcm;rate=16000", (16000,))
+    converter.convert(AudioBlock(bytes(960)))
+    assert converter.rest() is None
+    monkeypatch.setattr(Soxr, "flush", lambda _: b"")
+    converter.convert(AudioBlock(bytes(960), "audio/pcm;rate=8000"))
+    assert converter.rest() is None
+
+
 # -- output ---------------------------------------------------------------------------------------------
 
 
@@ -235,3 +261,8 @@ def test_what_went_through_once_is_no_promise_for_other_types(resampler: list[tu
     for media_type, expected in (("audio/pcm", True), ("audio/pcm;rate=8000", False), ("audio/pcm", True)):
         event = AudioOutputDelta(struct.pack("<1600h", *range(1600)), media_type, "r")
         assert (converter.convert(event) is event) is expected
+
+
+def test_a_piece_without_a_type_is_refused() -> None:
+    with pytest.raises(UnsupportedFormat):
+        OutputConverter("audio/pcm;rate=24000", 24000).convert(AudioOutputDelta(b"", ""))

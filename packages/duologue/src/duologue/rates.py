@@ -72,6 +72,14 @@ class InputConverter:
         data = self._resampler.process(block.data)
         return AudioBlock(data, f"audio/pcm;rate={route[1]}") if data else None
 
+    def rest(self) -> AudioBlock | None:
+        """What the resampler still holds when the turn ends; the next block begins a new stream."""
+        if self._resampler is None or self._route is None:
+            return None
+        data, rate = self._resampler.flush(), self._route[1]
+        self._resampler = self._route = None
+        return AudioBlock(data, f"audio/pcm;rate={rate}") if data else None
+
 
 class OutputConverter:
     """Brings the assistant's speech to the application's rate, one stream a reply."""
@@ -79,7 +87,7 @@ class OutputConverter:
     def __init__(self, wanted: str, session_rate: int) -> None:
         self._wanted = parse_format(wanted)
         self._session_rate = session_rate
-        self._passes = ""
+        self._passes: str | None = None
         self._resampler: Resampler | None = None
         self._for: tuple[str, int] | None = None
         self._half = b""
