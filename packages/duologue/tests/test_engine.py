@@ -195,12 +195,12 @@ async def test_speech_that_cannot_be_converted_is_a_problem_that_says_what_to_in
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("duologue.rates.entry_points", lambda group: ())
-    script = [AudioOutputDelta(bytes(960), "audio/pcm;rate=48000"), End()]
+    script = [AudioOutputDelta(bytes(960), "audio/pcm;rate=48000"), Wait(1), End()]
     async with RealtimeAgent("", ScriptedTransport(script)) as agent:
-        (problem,) = await finish(agent)
-        assert isinstance(problem.exception, UnsupportedFormat)
         with pytest.raises(UnsupportedFormat, match="pip install duologue-audio"):
             await agent.send(AudioBlock(bytes(960), "audio/pcm;rate=48000"))
+        (problem,) = await finish(agent)
+    assert isinstance(problem.exception, UnsupportedFormat)
 
 
 @virtual_time
