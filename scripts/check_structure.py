@@ -53,10 +53,14 @@ def module_faults(path: Path, source: str) -> Iterator[str]:
         if token.type == tokenize.COMMENT
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.ExceptHandler) and is_broad(node) and not says_why(node, commented):
+        if (
+            isinstance(node, ast.ExceptHandler)
+            and is_broad(node)
+            and not (passes_on(node) or says_why(node, commented))
+        ):
             yield f"{path}:{node.lineno}: a broad except needs its reason in a comment"
         if isinstance(node, ast.Call):
-            yield from (f"{path}:{node.lineno}: {fault}" for fault in call_faults(path, node))
+            yield from (f"{path}:{node.lineno}: {fault}" for fault in call_faults(path, node, commented))
     if "src" in path.parts:
         for statement in tree.body:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
@@ -71,13 +75,19 @@ def is_broad(handler: ast.ExceptHandler) -> bool:
     )
 
 
+def passes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler only tidies up: it ends by raising the same again."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
 def says_why(handler: ast.ExceptHandler, commented: set[int]) -> bool:
     """Whether a comment stands on the line of the handler, just above it or before its first statement."""
     return any(line in commented for line in range(handler.lineno - 1, handler.body[0].lineno + 1))
 
 
-def call_faults(path: Path, call: ast.Call) -> Iterator[str]:
-    """Yield what is wrong with one call: a task without owner, a queue without bound."""
+def call_faults(path: Path, call: ast.Call, commented: set[int]) -> Iterator[str]:
+    """Yield what is wrong with one call: a task without owner, a queue without bound and without a reason for it."""
     if not isinstance(call.func, ast.Attribute):
         return
     owner, name = ast.unparse(call.func.value), call.func.attr
@@ -85,7 +95,8 @@ def call_faults(path: Path, call: ast.Call) -> Iterator[str]:
     if starts_task and path.as_posix() != TASK_OWNER:
         yield f"{owner}.{name} starts a task that nobody owns: {TASK_OWNER} does it, or a TaskGroup"
     if owner in ("asyncio", "queue") and name.endswith("Queue") and not call.args and not call.keywords:
-        yield f"{owner}.{name}() has no bound: say how much may wait"
+        if commented.isdisjoint((call.lineno - 1, call.lineno)):
+            yield f"{owner}.{name}() has no bound: say how much may wait, or in a comment what bounds it"
 
 
 def package_faults(package: Path) -> Iterator[str]:
