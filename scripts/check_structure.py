@@ -94,9 +94,9 @@ def call_faults(path: Path, call: ast.Call, commented: set[int]) -> Iterator[str
     starts_task = name == "ensure_future" or (name == "create_task" and re.search(r"asyncio|loop", owner))
     if starts_task and path.as_posix() != TASK_OWNER:
         yield f"{owner}.{name} starts a task that nobody owns: {TASK_OWNER} does it, or a TaskGroup"
-    if owner in ("asyncio", "queue") and name.endswith("Queue") and not call.args and not call.keywords:
-        if commented.isdisjoint((call.lineno - 1, call.lineno)):
-            yield f"{owner}.{name}() has no bound: say how much may wait, or in a comment what bounds it"
+    unbounded = owner in ("asyncio", "queue") and name.endswith("Queue") and not call.args and not call.keywords
+    if unbounded and commented.isdisjoint((call.lineno - 1, call.lineno)):
+        yield f"{owner}.{name}() has no bound: say how much may wait, or in a comment what bounds it"
 
 
 def package_faults(package: Path) -> Iterator[str]:
