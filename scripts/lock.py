@@ -73,10 +73,10 @@ def uv(*arguments: str, project: Path) -> str:
         "PIP_",
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
-    command = ["uv", *arguments]
+    command = [os.environ.get("UV", "uv"), *arguments]  # `uv run` says where it is: it need not be on the path
     done = subprocess.run(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"`{' '.join(command)}` failed: its message is above")
+        raise SystemExit(f"`uv {' '.join(arguments)}` failed: its message is above")
     return done.stdout
 
 

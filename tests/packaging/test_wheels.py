@@ -14,6 +14,8 @@ import pytest
 
 pytestmark = pytest.mark.packaging
 ROOT = Path(__file__).resolve().parents[2]
+UV = os.environ.get("UV", "uv")
+"""`uv run` says where it is: it need not be on the path."""
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 
 
@@ -44,7 +46,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel of every package."""
     folder = tmp_path_factory.mktemp("dist")
     for package in PACKAGES:
-        run("uv", "build", "--quiet", "--wheel", "--out-dir", folder, ROOT / "packages" / package)
+        run(UV, "build", "--quiet", "--wheel", "--out-dir", folder, ROOT / "packages" / package)
     return folder
 
 
@@ -53,9 +55,9 @@ def clean(tmp_path: Path, dist: Path) -> Callable[[str], Path]:
     """Install a package and what it needs into an environment of its own; return its interpreter."""
 
     def install(package: str) -> Path:
-        run("uv", "venv", "--quiet", "--python", sys.executable, tmp_path / package)
+        run(UV, "venv", "--quiet", "--python", sys.executable, tmp_path / package)
         python = interpreter(tmp_path / package)
-        run("uv", "pip", "install", "--quiet", "--python", python, "--find-links", dist, package)
+        run(UV, "pip", "install", "--quiet", "--python", python, "--find-links", dist, package)
         return python
 
     return install
@@ -75,7 +77,7 @@ def test_a_wheel_installs_alone_and_imports(clean, package):
     file, found = run(python, "-I", "-W", "error", "-c", code).split()
     assert found == version
     assert not Path(file).is_relative_to(ROOT / "packages")
-    run("uv", "pip", "check", "--python", python)
+    run(UV, "pip", "check", "--python", python)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -100,7 +102,7 @@ def test_a_wheel_says_what_it_is(dist, package):
 
 def test_the_core_alone_brings_no_array_library_and_no_socket(clean):
     python = clean("duologue")
-    listed = json.loads(run("uv", "pip", "list", "--format", "json", "--python", python))
+    listed = json.loads(run(UV, "pip", "list", "--format", "json", "--python", python))
     installed = {entry["name"] for entry in listed}
     assert "pydantic" in installed
     assert installed & {"numpy", "websockets", "onnxruntime", "rich", "typer"} == set()
