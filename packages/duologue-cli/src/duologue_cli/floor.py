@@ -117,8 +117,7 @@ class Floor:
         return over if quiet >= enough else Verdict.waiting
 
     def _is_earlier(self, event: AudioOutputDelta | TextDelta | TranscriptDelta) -> bool:
-        ids = {event.item_id} if isinstance(event, TranscriptDelta) else {event.response_id, event.item_id}
-        ids.discard("")
+        ids = {event.response_id, event.item_id} - {""}
         if ids & self._earlier:
             self._earlier |= ids
             return True

@@ -63,7 +63,7 @@ def run_chat(arguments: ChatArguments) -> int:
         ConfigurationError: something that was asked for can't be had.
         DuologueError: the conversation failed, or nothing was answered.
     """
-    logging.basicConfig(stream=sys.stderr, level="DEBUG" if os.environ.get("DUOLOGUE_DEBUG") else "ERROR")
+    logging.basicConfig(stream=sys.stderr, level="DEBUG" if _debugging() else "ERROR")
     plan = prepare(arguments)
     recording = WavWriter(arguments.output, RATE) if arguments.output is not None else None
     try:
@@ -71,6 +71,10 @@ def run_chat(arguments: ChatArguments) -> int:
     finally:
         if recording is not None:
             recording.close()
+
+
+def _debugging() -> bool:
+    return bool(os.environ.get("DUOLOGUE_DEBUG"))
 
 
 def prepare(arguments: ChatArguments) -> Plan:
@@ -157,7 +161,12 @@ class _Run:
         output: Output = JsonOutput() if arguments.json else ConsoleOutput(echo_typed=not asks)
         self._tell_where(output)
         agent = RealtimeAgent(
-            arguments.system or SYSTEM, plan.transport, plan.tools, arguments.voice, close_timeout=CLOSE_S
+            arguments.system or SYSTEM,
+            plan.transport,
+            plan.tools,
+            arguments.voice,
+            options={"debug_prompt": True} if plan.local and _debugging() else None,
+            close_timeout=CLOSE_S,
         )
         async with contextlib.AsyncExitStack() as stack:
             with _loading(output, "Loading the local models..." if plan.local else "Connecting..."):
