@@ -32,7 +32,7 @@ class Installed:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **points: Any) -> None:
         self.points = points
         self.loaded: list[str] = []
-        monkeypatch.setattr("duologue.discovery.entry_points", self._find)
+        monkeypatch.setattr("importlib.metadata.entry_points", self._find)
 
     def _find(self, *, group: str) -> list[Any]:
         assert group == "duologue.transports"

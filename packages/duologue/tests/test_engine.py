@@ -194,7 +194,7 @@ async def test_a_when_idle_result_waits_for_the_end_of_what_plays() -> None:
 async def test_speech_that_cannot_be_converted_is_a_problem_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("duologue.rates.entry_points", lambda group: ())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ())
     script = [AudioOutputDelta(bytes(960), "audio/pcm;rate=48000"), Wait(1), End()]
     async with RealtimeAgent("", ScriptedTransport(script)) as agent:
         with pytest.raises(UnsupportedFormat, match="pip install duologue-audio"):

@@ -44,14 +44,14 @@ def resampler(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         assert group == "duologue.resampler"
         return [Point()]
 
-    monkeypatch.setattr("duologue.rates.entry_points", found)
+    monkeypatch.setattr("importlib.metadata.entry_points", found)
     monkeypatch.setattr(Soxr, "made", [])
     return Soxr.made
 
 
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("duologue.rates.entry_points", lambda *, group: [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [])
 
 
 def pitch(pcm: bytes, rate: int) -> float:

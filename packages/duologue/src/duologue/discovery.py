@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, cast
 
 from duologue.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from importlib.metadata import EntryPoint
 
     from duologue.transport import RealtimeTransport
 
@@ -28,7 +28,7 @@ _PACKAGES = {
 
 def available_transports() -> list[str]:
     """Names of the installed transports, sorted; nothing is imported."""
-    return sorted({found.name for found in entry_points(group=GROUP)})
+    return sorted({found.name for found in _installed()})
 
 
 def configured_transports() -> list[str]:
@@ -64,7 +64,7 @@ def get_transport(name: str, **options: Any) -> RealtimeTransport:
 
 
 def _load(name: str) -> Callable[..., RealtimeTransport]:
-    for found in entry_points(group=GROUP):
+    for found in _installed():
         if found.name == name:
             try:
                 return cast("Callable[..., RealtimeTransport]", found.load())
@@ -76,3 +76,9 @@ def _load(name: str) -> Callable[..., RealtimeTransport]:
         raise MissingExtra(_PACKAGES[name], needed_for=f"transport {name!r}")
     known = ", ".join(available_transports()) or "none"
     raise ConfigurationError(f"there is no transport {name!r}; installed: {known}")
+
+
+def _installed() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # 15 ms of import that most programs never need
+
+    return entry_points(group=GROUP)
