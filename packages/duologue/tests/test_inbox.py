@@ -201,6 +201,16 @@ async def test_a_stream_that_is_kept_can_be_continued_or_closed() -> None:
 
 
 @virtual_time
+async def test_a_stream_that_came_to_its_end_is_no_hindrance() -> None:
+    box = inbox()
+    box.end()
+    stream = box.events(raise_on_error=True)
+    assert [event async for event in stream] == []
+    assert await drain(box) == []
+    assert [event async for event in stream] == []
+
+
+@virtual_time
 async def test_a_stream_that_was_never_read_is_no_consumer() -> None:
     box = inbox()
     box.put(text(1))
