@@ -1,10 +1,11 @@
 import pytest
 from duologue.events import ProviderEvent, SpeechStarted, SpeechStopped, ToolCancelled, ToolResult, ToolStarted
-from duologue.types import Message
+from duologue.types import CallRecord, Message
 from duologue_cli.summary import PARTS, Measures
 from hypothesis import given
 from hypothesis import strategies as st
 
+CALL = Message("assistant", "", calls=(CallRecord("1", "clock", {}),))
 times = st.floats(0, 5000)
 
 
@@ -64,7 +65,7 @@ def test_summary_holds_what_was_said_heard_and_done():
     measures.feed(ToolCancelled("2", "slow", "interrupted"), 1.3)
     measures.feed(reported(), 2.0)
     measures.begins_to_sound("r1", 2.0, 2.004, typed=False)
-    assert measures.summary([Message("user", "What time is it?"), Message("assistant", "It is")]) == {
+    assert measures.summary([Message("user", "What time is it?"), CALL, Message("assistant", "It is")]) == {
         "event": "summary",
         "user": ["What time is it?"],
         "assistant": ["It is"],

@@ -86,7 +86,7 @@ class Measures:
 
     def summary(self, history: Iterable[Message]) -> dict[str, Any]:
         """Return the summary as JSON-able data; the texts are the agent's history, so only what was heard."""
-        said = list(history)
+        said = [message for message in history if message.text]  # a bare tool call is no text
         return {
             "event": "summary",
             "user": [message.text for message in said if message.role == "user"],
