@@ -169,6 +169,12 @@ def test_a_page_in_docs_links_only_into_docs():
                 assert (page.parent / target).resolve().is_relative_to(ROOT / "docs"), f"{page}: {target}"
 
 
+def test_every_decision_is_in_the_index():
+    folder = ROOT / "docs" / "decisions"
+    linked = {found["target"] for found in LINK.finditer((folder / "index.md").read_text("utf-8"))}
+    assert {page.name for page in folder.glob("*.md")} - linked == {"index.md"}
+
+
 def test_the_readme_holds_both_commands_in_both_forms():
     """`.ci/run` runs them."""
     shell = "\n".join(s.body for s in snippets_of((ROOT / "README.md").read_text("utf-8")) if s.language == "sh")
