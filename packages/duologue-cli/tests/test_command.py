@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from duologue_cli.main import run
+from duologue_cli.command import run
 
 COMMAND = [sys.executable, "-m", "duologue_cli"]
 
@@ -211,7 +211,7 @@ def test_debugging_shows_the_traceback(capsys: pytest.CaptureFixture[str], monke
 @pytest.mark.parametrize("arguments", [["--help"], ["chat", "--help"], ["--version"], []])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys; from duologue_cli.main import run; code = run(sys.argv[1:]);"
+        "import sys; from duologue_cli.command import run; code = run(sys.argv[1:]);"
         "heavy = {'numpy', 'onnxruntime', 'rich', 'soxr', 'duologue_local'} & set(sys.modules);"
         "sys.exit(f'loaded {heavy}' if heavy else code)"
     )

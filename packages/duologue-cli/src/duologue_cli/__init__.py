@@ -1,5 +1,5 @@
 """The duologue command."""
 
-from duologue_cli.main import main
+from duologue_cli.command import main
 
 __all__ = ["main"]

@@ -1,6 +1,6 @@
 """`python -m duologue_cli` is the same as `duologue`."""
 
-from duologue_cli.main import main
+from duologue_cli.command import main
 
 if __name__ == "__main__":
     main()

@@ -47,7 +47,7 @@ class Floor:
         self._pause = pause_s
         self._settle = settle_s
         self._tools: set[str] = set()
-        self._ids: set[str] = set()  # responses and items of this turn
+        self._ids: set[str] = set()  # responses of this turn, items where the response has no name
         self._earlier: set[str] = set()  # those of the turn before: their rest is no answer to this one
         self._answered = False  # anything came in this turn
         self._replying = False  # anything came since the user last began to speak
@@ -117,11 +117,11 @@ class Floor:
         return over if quiet >= enough else Verdict.waiting
 
     def _is_earlier(self, event: AudioOutputDelta | TextDelta | TranscriptDelta) -> bool:
-        ids = {event.response_id, event.item_id} - {""}
-        if ids & self._earlier:
-            self._earlier |= ids
+        key = event.response_id or event.item_id
+        if key in self._earlier:
             return True
-        self._ids |= ids
+        if key:
+            self._ids.add(key)
         return False
 
     def _start_over(self, now: float) -> None:

@@ -32,7 +32,10 @@ def _speak(texts: Sequence[str]) -> list[Sound]:
     found = entry_points(group=GROUP, name=NAME)
     if not found:
         raise MissingExtra("duologue-local", needed_for="--say")
-    stage: Any = next(iter(found)).load()()
+    try:
+        stage: Any = next(iter(found)).load()()
+    except ImportError as exc:
+        raise MissingExtra(exc.name or "duologue-local", needed_for="--say") from exc
     sounds = []
     for text in texts:
         speech = stage.synthesize(text, stage.voices[0])
