@@ -125,12 +125,8 @@ class ToolRunner:
             run.coroutine = run.tool(**run.arguments)
             content, is_error = render(await _Breakable(run)), False
         except asyncio.CancelledError:
-            if run.dropped:
-                return
-            content, is_error = "error: the tool was cancelled", True  # it cancelled itself
+            content, is_error = "error: the tool was cancelled", True  # by itself, or its end is not reported
         except Exception as exc:  # task boundary: whatever a handler raises is told to the model
-            if run.dropped:
-                return
             content, is_error = explain(run.tool, exc), True
         self._finished(run, content, is_error)
 
