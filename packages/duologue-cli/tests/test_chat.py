@@ -154,7 +154,7 @@ def test_a_turn_that_nobody_answers_is_told_and_the_conversation_goes_on():
     assert (chat.outcome.begun, chat.outcome.answered) == (2, 1)
     ((_, problem),) = shown.of(Problem)
     assert problem.exception.code == "unanswered"
-    assert "turn 1 was not answered within 20 s" in str(problem.exception)
+    assert "turn 1 was not answered in 20 s" in str(problem.exception)
 
 
 def test_nobody_ever_answers():
@@ -202,6 +202,7 @@ def interrupted_script():
 
 def test_barging_in_stops_the_speaker_and_tells_what_was_heard(tmp_path: Path):
     recording = WavWriter(tmp_path / "out.wav", RATE)
+    recording.begin()
     capabilities = Capabilities(truncation=True)
     chat, shown, history, transport, _ = converse(
         interrupted_script(), [spoken(120), spoken(400)], barge_in_s=2.0, recording=recording, capabilities=capabilities
@@ -286,6 +287,7 @@ def span(channel):
 
 def test_the_recording_has_both_sides_at_their_true_times(tmp_path: Path):
     recording = WavWriter(tmp_path / "out.wav", RATE)
+    recording.begin()
     script = [HEARD, Wait(1.5), *reply(ms=1000)]
     _, shown, _, _, took = converse(script, [spoken(500)], recording=recording)
     recording.close()
@@ -365,6 +367,13 @@ def test_stopping_ends_at_once_and_the_history_holds_what_was_heard():
     (message,) = (message for message in history if message.role == "assistant")
     assert not message.heard
     assert message.text == "one two three"
+
+
+def test_stopping_while_a_reply_is_being_made_leaves_nothing_unheard_in_the_history():
+    script = [HEARD, TranscriptDelta("assistant", "Words before their sound", item_id="i"), Wait(30)]
+    _, _, history, transport, _ = converse(script, [spoken(100)], stop_at=1.0)
+    assert not [message.text for message in history if message.role == "assistant"]
+    assert ReplyStopped() in transport.sent
 
 
 def test_a_machine_that_slept_does_not_send_the_silence_it_missed():

@@ -107,6 +107,7 @@ def test_lines_of_standard_input_are_turns() -> None:
 
 # -- what may be wrong --------------------------------------------------------------------------------------
 
+HI = ["--text", "--say", "Hi"]
 GOOD = ["chat", "--transport", "voiced", "--input", "voice.wav"]
 
 
@@ -130,7 +131,7 @@ GOOD = ["chat", "--transport", "voiced", "--input", "voice.wav"]
         (["chat", "--text", "--transport", "nonsense"], "there is no transport 'nonsense'; installed: "),
         (["chat", "--text", "--transport", "openai"], "run `pip install duologue-openai`"),
         (["chat", "--text", "--transport", "broken"], "transport 'broken' is installed but can't be imported"),
-        (["chat", "--text", "--say", "Hi", "--transport", "keyless"], "DOUBLE_API_KEY is not set"),
+        (["chat", *HI, "--transport", "keyless", "--output", "out.wav"], "DOUBLE_API_KEY is not set"),
         ([*GOOD, "--base-url", "ws://localhost"], "does not take these options"),
         ([*GOOD, "--tools", "json"], "give MODULE:NAME"),
         ([*GOOD, "--tools", "json:nothing"], "json has no nothing"),
@@ -192,7 +193,7 @@ def test_nothing_answered_is_exit_code_1(capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setattr("duologue_cli.run.SILENCE_S", 0.1)
     assert run(["chat", "--text", "--say", "Hi", "--transport", "voiced"]) == 1
     out, err = capsys.readouterr()
-    assert "note   turn 1 was not answered within 0 s" in out
+    assert "note   turn 1 was not answered in 0 s" in out
     assert err == "duologue: none of the 1 turns was answered\n"
 
 

@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import wave
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_every_sample_is_where_it_was_placed(steps):
 def test_the_file_is_valid_at_every_moment(tmp_path: Path):
     path = tmp_path / "out.wav"
     writer = WavWriter(path, 100)
+    writer.begin()
     with wave.open(str(path)) as file:
         assert file.getnframes() == 0
     writer.write(pcm(*range(200)))
@@ -79,9 +81,44 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path: Path):
 def test_what_does_not_fit_a_wav_file_is_left_out(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("duologue_cli.recording._MAX_DATA", 10)
     writer = WavWriter(tmp_path / "out.wav", 24000)
+    writer.begin()
     writer.write(pcm(1, 2))
     writer.write(pcm(3, 4, 5, 6))
     writer.write(pcm(7, 8))
     writer.close()
     with wave.open(str(tmp_path / "out.wav")) as file:
         assert file.readframes(9) == pcm(1, 2, 3, 4)
+
+
+def test_a_conversation_that_never_begins_leaves_the_disk_as_it_was(tmp_path: Path):
+    old, new = tmp_path / "old.wav", tmp_path / "new.wav"
+    old.write_bytes(b"last week's recording")
+    for path in (old, new):
+        writer = WavWriter(path, 24000)
+        writer.close()
+    assert old.read_bytes() == b"last week's recording"
+    assert not new.exists()
+
+
+def test_a_longer_file_of_that_name_is_replaced_whole(tmp_path: Path):
+    path = tmp_path / "old.wav"
+    path.write_bytes(bytes(1000))
+    writer = WavWriter(path, 24000)
+    writer.begin()
+    writer.close()
+    assert path.stat().st_size == 44
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_refused(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigurationError, match="can't be written"):
+        WavWriter(tmp_path / "pipe", 24000)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the name of the device is another")
+def test_a_device_is_refused():
+    writer = WavWriter(Path(os.devnull), 24000)
+    with pytest.raises(ConfigurationError, match="can't be written"):
+        writer.begin()
+    writer.close()

@@ -81,12 +81,12 @@ class Chat:
         self._recording = recording
         self._voice = voice
         self._barge_in = barge_in_s
-        self._silence = silence_s
         self._microphone = VirtualMicrophone(capabilities.input_rates[0], RATE)
         self._speaker = VirtualSpeaker(RATE, AHEAD_S)
         self._timeline = Timeline()
         self._floor = Floor(has_turns=capabilities.has_turns, silence_s=silence_s)
         self._phase: Literal["idle", "speaking", "waiting"] = "idle"
+        self._asked_at = 0.0
         self._typed = False
         self._sounding = ""  # the response whose beginning was measured last
         self._cut_item = ""  # the cut reply that was shown last
@@ -235,8 +235,7 @@ class Chat:
 
     async def _advance(self, turns: TurnSource, now: float) -> None:
         if self._phase == "speaking" and not self._microphone.busy:
-            self._floor.end(now)
-            self._phase = "waiting"
+            self._wait_for_reply(now)
         if self._phase == "waiting":
             self._settle(turns, now)
         if self._phase == "idle" and self._ready(turns) and self._next is not None:
@@ -252,7 +251,7 @@ class Chat:
         audible = self._floor.audible_at
         cut_in = self._barge_in is not None and audible is not None and now >= audible + self._barge_in
         if verdict is Verdict.unanswered:
-            message = f"turn {self.outcome.begun} was not answered within {self._silence:.0f} s"
+            message = f"turn {self.outcome.begun} was not answered in {now - self._asked_at:.0f} s"
             self._output.event(Problem(DuologueError(message, code="unanswered")), now)
             self._phase = "idle"
         elif verdict is Verdict.answered or (cut_in and self._ready(turns)):
@@ -270,14 +269,18 @@ class Chat:
         if self._speaker.playing(self._frame(now)):
             await self._cut(now)
         self._output.typed(turn.text)
-        self._phase = "waiting"
         await self._deliver(TextBlock(turn.text))
-        self._floor.end(self._now())
+        self._wait_for_reply(self._now())
+
+    def _wait_for_reply(self, now: float) -> None:
+        self._floor.end(now)
+        self._asked_at = now
+        self._phase = "waiting"
 
     async def _fall_silent(self) -> None:
-        """Cut what still plays, so that the history holds what was heard and no more."""
+        """Cut what plays or is being made, so that the history holds what was heard and no more."""
         now = self._now()
-        if self._speaker.playing(self._frame(now)):
+        if self.outcome.stopped_by is not None or self._speaker.playing(self._frame(now)):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSING_S):
                     await self._cut(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -51,21 +52,37 @@ class Timeline:
 
 
 class WavWriter:
-    """A stereo PCM16 WAV file that is valid from the first byte on: its header is kept up to date.
+    """A stereo PCM16 WAV file that is valid at every moment: its header is kept up to date.
+
+    An earlier file of that name stays as it is until `begin`; a new one vanishes again without it.
 
     Raises:
-        ConfigurationError: the file can't be opened for writing.
+        ConfigurationError: the file can't be opened for writing, or is a pipe.
     """
 
     def __init__(self, path: Path, rate: int) -> None:
+        self._path = path
+        self._is_new = not path.exists()
         try:
-            self._file: BinaryIO = path.open("wb")
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            self._file: BinaryIO = os.fdopen(descriptor, "r+b")
         except OSError as exc:
             raise ConfigurationError(f"{path}: can't be written ({exc.strerror or exc})") from exc
         self._rate = rate
         self._size = 0
-        self._noted = -1
-        self._note_size()
+        self._noted: int | None = None
+
+    def begin(self) -> None:
+        """Empty the file and write its header.
+
+        Raises:
+            ConfigurationError: it is no file that can be emptied, but a device.
+        """
+        try:
+            self._file.truncate(0)
+            self._note_size()
+        except OSError as exc:
+            raise ConfigurationError(f"{self._path}: can't be written ({exc.strerror or exc})") from exc
 
     def write(self, stereo: bytes) -> None:
         """Append interleaved PCM16; what no longer fits a WAV file (4 GB, twelve hours) is left out.
@@ -76,14 +93,18 @@ class WavWriter:
         stereo = stereo[: max(0, _MAX_DATA - self._size) // 4 * 4]
         self._file.write(stereo)
         self._size += len(stereo)
-        if self._size - self._noted >= 4 * self._rate:
+        if self._noted is None or self._size - self._noted >= 4 * self._rate:
             self._note_size()  # once a second of sound: whoever kills us loses no more than that
 
     def close(self) -> None:
         """Write the final header; idempotent."""
-        if not self._file.closed:
-            with self._file:
+        if self._file.closed:
+            return
+        with self._file:
+            if self._noted is not None:
                 self._note_size()
+        if self._noted is None and self._is_new:
+            self._path.unlink()
 
     def _note_size(self) -> None:
         rate, size = self._rate, self._size

@@ -173,6 +173,8 @@ class _Run:
                 turns = await self._voiced(plan.turns)
                 await agent.connect()
             stack.push_async_callback(agent.close)
+            if self._recording is not None:
+                self._recording.begin()
             if asks:
                 output.notice("Type a line and press Enter; Ctrl-D ends the conversation.")
             voice = turns is not None and not all(turn.typed for turn in turns)
