@@ -22,7 +22,10 @@ from duologue import (
     StopReason,
     TextBlock,
     Tool,
+    ToolCancelled,
+    ToolInputDelta,
     ToolResult,
+    ToolStarted,
     ToolUseEnd,
     ToolUseStart,
     TranscriptDelta,
@@ -146,8 +149,15 @@ async def test_a_tool_may_finish_after_the_session_died_and_the_loss_is_logged(
         return "done"
 
     async with RealtimeAgent("", ScriptedTransport([*CALL, ConnectionLost("gone")]), [Tool("work", work)]) as agent:
+        seen = []
+
+        async def consume() -> None:
+            async for event in agent.events():
+                seen.append(event)
+
         with pytest.raises(ConnectionLost):
-            await finish(agent)
+            await consume()
+        assert seen[-1] == ToolCancelled("a", "work", "the session ended")
         agent.session._closed.set()  # type: ignore[attr-defined]
         await asyncio.sleep(2)
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
@@ -221,6 +231,49 @@ async def test_audio_a_resampler_holds_back_is_not_sent_empty(monkeypatch: pytes
         await agent.send(AudioBlock(bytes(960), "audio/pcm;rate=48000"), respond=True)
         assert [type(e) for e in await finish(agent)] == [TurnComplete]
     assert transport.sent == [Committed()]
+
+
+@virtual_time
+async def test_what_the_resampler_holds_back_goes_out_before_the_end_of_the_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Late:
+        def __init__(self, from_rate: int, to_rate: int) -> None: ...
+
+        def process(self, pcm: bytes) -> bytes:
+            return b""
+
+        def flush(self) -> bytes:
+            return b"late"
+
+    monkeypatch.setattr("duologue.rates.find_resampler", lambda: Late)
+    transport = ScriptedTransport()
+    async with RealtimeAgent("", transport) as agent:
+        await agent.send(AudioBlock(bytes(960), "audio/pcm;rate=48000"))
+        await agent.commit()
+    assert transport.sent == [ContentSent(AudioBlock(b"late", "audio/pcm;rate=16000")), Committed()]
+
+
+@virtual_time
+async def test_a_clean_end_with_an_open_call_says_what_became_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        await asyncio.sleep(60)
+
+    async with RealtimeAgent("", ScriptedTransport([*CALL, Wait(1), End()]), [Tool("work", work)]) as agent:
+        assert (await finish(agent))[-1] == ToolCancelled("a", "work", "the session ended")
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR], "nobody waits for an answer any more"
+
+
+@virtual_time
+async def test_a_handler_cannot_change_what_the_application_sees() -> None:
+    async def greedy(**items: Any) -> None:
+        items["basket"].clear()
+
+    script = [ToolUseStart(0, "a", "greedy"), ToolInputDelta(0, "a", '{"basket": ["egg"]}'), ToolUseEnd(0, "a")]
+    transport = ScriptedTransport([*script, Expect(CallAnswered), End()])
+    async with RealtimeAgent("", transport, [Tool("greedy", greedy)]) as agent:
+        (started,) = [e for e in await finish(agent) if isinstance(e, ToolStarted)]
+    assert started.input == {"basket": ["egg"]}
 
 
 @virtual_time

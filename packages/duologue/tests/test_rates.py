@@ -266,3 +266,10 @@ def test_what_went_through_once_is_no_promise_for_other_types(resampler: list[tu
 def test_a_piece_without_a_type_is_refused() -> None:
     with pytest.raises(UnsupportedFormat):
         OutputConverter("audio/pcm;rate=24000", 24000).convert(AudioOutputDelta(b"", ""))
+
+
+def test_speech_in_another_encoding_than_the_wanted_one_is_refused() -> None:
+    converter = OutputConverter("audio/pcmu", 24000)
+    with pytest.raises(UnsupportedFormat, match="output_audio_format"):
+        converter.convert(AudioOutputDelta(b"\0\0"))
+    assert converter.convert(AudioOutputDelta(b"\xff", "audio/pcmu")).data == b"\xff"

@@ -11,6 +11,9 @@ from duologue.events import Event, ToolInputDelta, ToolUseEnd, ToolUseStart
 
 MAX_ARGUMENT_CHARS = 1 << 20
 
+MAX_DRAFTS = 256
+"""Calls half-written at once; then the oldest is forgotten."""
+
 
 @dataclass(slots=True)
 class _Draft:
@@ -37,6 +40,9 @@ class ToolCallAssembler:
         """
         match event:
             case ToolUseStart():
+                self._drafts.pop(event.tool_use_id, None)
+                while len(self._drafts) >= MAX_DRAFTS:
+                    del self._drafts[next(iter(self._drafts))]
                 self._drafts[event.tool_use_id] = _Draft(event.name)
             case ToolInputDelta():
                 draft = self._drafts.get(event.tool_use_id)

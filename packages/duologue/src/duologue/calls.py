@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ class Calls:
         if tool is None:
             return self.refuse(block.id, block.name, f"Unknown tool: {block.name}")
         try:
-            arguments = tool.arguments.check(block.input)
+            arguments = tool.arguments.check(copy.deepcopy(block.input))  # the handler may change what it gets
         except (InvalidArguments, ConfigurationError) as exc:
             return self.refuse(block.id, block.name, f"error: {exc}")
         call = self._open[block.id] = Call(block, tool, "queued", arguments)
@@ -200,6 +201,10 @@ class Calls:
         """The connection was replaced by one that knows nothing of the open calls."""
         for call in self._open.values():
             call.stale = True
+
+    def session_over(self) -> list[Effect]:
+        """The provider is gone: say so of each open call. Handlers may finish what they began."""
+        return [Deliver(ToolCancelled(c.block.id, c.block.name, "the session ended")) for c in self._open.values()]
 
     def give_up(self, reason: str) -> list[Effect]:
         """Cancel every call that is still open, and answer for it."""

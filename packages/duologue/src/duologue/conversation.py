@@ -28,6 +28,7 @@ from duologue.effects import (
     GiveUpTools,
     Interrupt,
     SayText,
+    SessionOver,
     SetTimer,
     StopReply,
     TimerFired,
@@ -170,6 +171,8 @@ class Conversation:
                 return []
             case TimerFired():
                 return self._timer(what, now)
+            case SessionOver():
+                return self._calls.session_over()
             case GiveUpTools():
                 self._assembler.clear()
                 return self._calls.give_up(what.reason)

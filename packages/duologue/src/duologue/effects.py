@@ -67,7 +67,14 @@ class GiveUpTools:
     reason: str
 
 
-Command: TypeAlias = SayText | AskReply | Interrupt | ToolFinished | ToolReported | TimerFired | GiveUpTools
+@dataclass(frozen=True, slots=True)
+class SessionOver:
+    """The session ended by itself: no answer can reach the provider any more."""
+
+
+Command: TypeAlias = (
+    SayText | AskReply | Interrupt | ToolFinished | ToolReported | TimerFired | GiveUpTools | SessionOver
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from duologue.effects import (
     GiveUpTools,
     Interrupt,
     SayText,
+    SessionOver,
     SetTimer,
     StartTool,
     StopReply,
@@ -132,6 +133,9 @@ class Engine:
     async def commit(self) -> None:
         """End the user's turn."""
         self._check_open()
+        rest = self._input.rest()
+        if rest is not None:
+            await self.session.send(rest)
         self._apply(AskReply())
         await self.session.commit()
 
@@ -195,7 +199,11 @@ class Engine:
                     await self._outbox_change()
         except Exception as exc:  # task boundary: how a session ends badly is told to the application
             if not self._closing:
+                self._apply(SessionOver())
                 self.inbox.put(Error(exc))
+        else:
+            if not self._closing:
+                self._apply(SessionOver())
         finally:
             self._ended = True
             self._quiet.set()
@@ -259,8 +267,9 @@ class Engine:
                 case StopTool():
                     self._runner.stop(effect.tool_use_id)
                 case AnswerCall() | AddText():
-                    self._outbox.append(effect)
-                    self._outbox_moved.set()
+                    if not (self._ended and self._closing):  # then nobody waits for it
+                        self._outbox.append(effect)
+                        self._outbox_moved.set()
                 case StopReply() | Truncate():
                     pass  # interrupt() carries these out, in its caller's task
                 case SetTimer():

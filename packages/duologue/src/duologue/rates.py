@@ -103,6 +103,11 @@ class OutputConverter:
         if event.media_type == self._passes:
             return event
         media = parse_format(event.media_type)
+        if media.encoding != self._wanted.encoding:
+            raise UnsupportedFormat(
+                f"the session speaks {event.media_type} and you asked for {self._wanted.encoding}: "
+                "set output_audio_format to what the session delivers"
+            )
         if self.fits(media):
             self._passes = event.media_type
             return event

@@ -28,7 +28,7 @@ class Usage:
 
     input_tokens: int = 0
     output_tokens: int = 0
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class CallRecord:
 
     id: str
     name: str
-    input: Mapping[str, Any]
+    input: Mapping[str, Any] = field(hash=False)
     result: str | None = None
     is_error: bool = False
 
