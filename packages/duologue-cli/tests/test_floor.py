@@ -1,3 +1,4 @@
+import pytest
 from duologue.errors import DuologueError
 from duologue.events import (
     AudioOutputDelta,
@@ -6,8 +7,10 @@ from duologue.events import (
     SpeechStarted,
     SpeechStopped,
     ToolCancelled,
+    ToolProgress,
     ToolResult,
     ToolStarted,
+    ToolUseStart,
     TranscriptDelta,
     TurnComplete,
 )
@@ -115,6 +118,66 @@ def test_the_reply_becomes_audible_once():
     assert floor.audible_at == 2.5
     floor.feed(SpeechStarted(), 3.0)
     assert floor.audible_at is None
+
+
+def test_a_new_turn_waits_for_its_own_answer():
+    floor = floor_after(audio(), complete())
+    floor.begin(4.0)
+    floor.end(5.0)
+    assert floor.verdict(4.9 + SILENCE_S, 3.0) is WAITING
+    assert floor.verdict(5.0 + SILENCE_S, 3.0) is UNANSWERED
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SpeechStarted(),
+        SpeechStopped(),
+        TranscriptDelta("user", "hello"),
+        ToolUseStart(0, "c", "t"),
+        ToolProgress("c", "t", "half"),
+        ToolResult("c", "t", False),
+        complete(StopReason.tool_use),
+    ],
+)
+def test_while_something_happens_the_silence_does_not_count(event):
+    floor = floor_after()
+    floor.feed(event, 15.0)
+    assert floor.verdict(14.9 + SILENCE_S, 0.0) is WAITING
+    assert floor.verdict(15.0 + SILENCE_S, 0.0) is UNANSWERED
+
+
+def test_speech_without_sound_counts_from_its_last_piece():
+    floor = floor_after(audio(), has_turns=False)
+    floor.feed(audio(), 5.0)
+    assert floor.verdict(4.9 + SETTLE_S, 0.0) is WAITING
+    assert floor.verdict(5.0 + SETTLE_S, 0.0) is ANSWERED
+
+
+def test_speech_after_the_end_of_a_turn_is_another_part_of_the_reply():
+    assert floor_after(audio(), complete(), audio("r2")).verdict(2.1 + PAUSE_S, 2.0) is WAITING
+    failed = floor_after(complete(StopReason.error), audio("r2"))
+    assert failed.verdict(2.1 + PAUSE_S, 2.0) is WAITING
+
+
+def test_the_user_who_speaks_after_a_failure_is_waited_for():
+    assert floor_after(complete(StopReason.error), SpeechStarted()).verdict(2.1 + PAUSE_S, 0.0) is WAITING
+
+
+@pytest.mark.parametrize("has_turns", [True, False])
+def test_the_user_who_speaks_on_is_owed_an_answer(has_turns):
+    floor = floor_after(audio(), complete(), SpeechStarted(), has_turns=has_turns)
+    assert floor.verdict(2.1 + SETTLE_S, 2.0) is WAITING
+    assert floor.verdict(2.0 + SILENCE_S, 2.0) is ANSWERED  # there was one, if not to all of it
+
+
+def test_the_end_of_the_reply_that_is_cut_into_ends_nothing():
+    floor = floor_after(audio())
+    floor.begin(3.0)
+    floor.end(4.0)
+    floor.feed(audio("r2"), 5.0)
+    floor.feed(complete(response="r1"), 5.0)
+    assert floor.verdict(6.1 + PAUSE_S, 6.0) is WAITING
 
 
 events = st.sampled_from(

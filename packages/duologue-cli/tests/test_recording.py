@@ -36,7 +36,7 @@ def test_every_sample_is_where_it_was_placed(steps):
     for kind, channel, offset, length in steps:
         if kind == "place":
             frame = max(0, ends[channel] + offset - 4)  # may overlap what is there, or leave a gap
-            samples = [(value := value % 30000 + 1) for _ in range(length)]
+            samples = [(value := (value + 9973) % 30000 + 1) for _ in range(length)]
             timeline.place(channel, frame, pcm(*samples))
             for at, sample in enumerate(samples, frame):
                 if at >= max(ends[channel], taken):

@@ -1,6 +1,6 @@
 import struct
 
-from duologue_cli.speaker import REMEMBERED, VirtualSpeaker
+from duologue_cli.speaker import REMEMBERED, Position, VirtualSpeaker
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +81,13 @@ def test_a_reply_that_has_just_begun_is_what_plays():
     assert (position.response_id, position.heard_ms) == ("second", 0)
 
 
+def test_what_was_played_to_its_end_is_still_known():
+    speaker = VirtualSpeaker(1000, limit_s=900)
+    speaker.feed(pcm(*range(10)), "r", 0)
+    speaker.collect(10)
+    assert speaker.position(50) == Position("r", 10)
+
+
 def test_silence_between_pieces_is_not_heard():
     speaker = VirtualSpeaker(1000, limit_s=900)
     assert speaker.feed(pcm(1, 2), "r", 0) == 0
@@ -104,6 +111,10 @@ def test_only_the_newest_responses_are_remembered():
         speaker.collect(number + 1)
     assert speaker.heard_ms("4", 10_000) == 0
     assert speaker.heard_ms("5", 10_000) == 1
+    for number, name in enumerate(("5", "new", "newer"), 10_000):  # the oldest speaks again
+        speaker.feed(pcm(1), name, number)
+        speaker.collect(number + 1)
+    assert speaker.heard_ms("5", 20_000) == 2
 
 
 def test_an_empty_piece_changes_nothing():

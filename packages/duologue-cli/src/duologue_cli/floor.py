@@ -84,7 +84,6 @@ class Floor:
                 self._answered = self._replying = True
                 self._complete_at = self._failed_at = None
             case ToolStarted(tool_use_id=call):
-                self._active_at = now
                 self._tools.add(call)
             case ToolResult(tool_use_id=call) | ToolCancelled(tool_use_id=call):
                 self._active_at = now
