@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duologue.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class BargeIn:
                 raise ConfigurationError(f"BargeIn({name}={value}): it can't be negative")
         if self.speech_ms > self.window_ms:
             raise ConfigurationError(
-                f"BargeIn(speech_ms={self.speech_ms}, window_ms={self.window_ms}): the window is too short for the speech"
+                f"BargeIn(speech_ms={self.speech_ms}, window_ms={self.window_ms}): the window is the shorter"
             )
 
     @classmethod

@@ -13,15 +13,20 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from duologue.errors import DuologueError
+
 from duologue_local.framing import Header, pack, read
 from duologue_local.host import Cancellations, StageHost
-from duologue_local.stages import Kind
+
+if TYPE_CHECKING:
+    from duologue_local.stages import Kind
 
 MAX_WAITING = 1024
 """Requests waiting for a stage; more is an error, since whoever asks waits for the answers anyway."""
+
+JOIN_S = 0.1
 
 Receive = Callable[[Header, bytes], None]
 
@@ -48,6 +53,10 @@ class Channel(Protocol):
         """End it now, whatever it does."""
         ...
 
+    def join(self) -> None:
+        """Wait for the threads of a closed channel, which have nothing left to do."""
+        ...
+
 
 class ProcessChannel:
     """A stage in a worker process, over its standard input and output.
@@ -62,6 +71,7 @@ class ProcessChannel:
         self._outgoing: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
         self._closing = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process, closed with it
 
     @property
@@ -72,7 +82,7 @@ class ProcessChannel:
 
     def start(self, receive: Receive) -> None:
         """Start the worker; returns at once, loading is reported as frames."""
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own module, run by the interpreter we run on
             # -P: a script's folder must not be able to shadow the libraries of the workers
             [sys.executable, "-P", "-m", "duologue_local.worker", self._kind, self._name],
             stdin=subprocess.PIPE,
@@ -81,8 +91,9 @@ class ProcessChannel:
         )
         label = f"duologue-{self._kind}"
         writer = threading.Thread(target=self._write, name=f"{label}-out", daemon=True)
-        threading.Thread(target=self._read, args=(receive, writer), name=f"{label}-in", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(receive, writer), name=f"{label}-in", daemon=True)
         writer.start()
+        self._reader.start()
 
     def post(self, header: Header, payload: bytes = b"") -> None:
         """Queue a request.
@@ -108,6 +119,11 @@ class ProcessChannel:
         if self._process is not None:
             self._process.kill()
 
+    def join(self) -> None:
+        """Wait for the reader, which waits for the writer; both have nothing left to do."""
+        if self._reader is not None:
+            self._reader.join(JOIN_S)
+
     def _write(self) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
@@ -124,7 +140,7 @@ class ProcessChannel:
         assert self._process.stdout is not None
         trouble = ""
         try:
-            while (frame := read(self._process.stdout)) is not None:
+            while (frame := read(cast("BinaryIO", self._process.stdout))) is not None:
                 receive(*frame)
         except (DuologueError, OSError) as exc:
             trouble = str(exc)
@@ -159,10 +175,12 @@ class ThreadChannel:
         self._incoming: queue.Queue[tuple[Header, bytes] | None] = queue.Queue(MAX_WAITING)
         self._cancelled = Cancellations()
         self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def start(self, receive: Receive) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, args=(receive,), name=f"duologue-{self._kind}", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(receive,), name=f"duologue-{self._kind}", daemon=True)
+        self._thread.start()
 
     def post(self, header: Header, payload: bytes = b"") -> None:
         """Queue a request; a cancellation acts at once.
@@ -188,6 +206,11 @@ class ThreadChannel:
         """Give the thread up; it can't be killed, so it is left to end by itself."""
         self.close()
         self._finish()
+
+    def join(self) -> None:
+        """Wait for the thread, unless it was given up."""
+        if self._thread is not None:
+            self._thread.join(JOIN_S)
 
     def _run(self, receive: Receive) -> None:
         host = StageHost(self._kind, self._stage)

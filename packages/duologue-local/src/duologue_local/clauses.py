@@ -14,7 +14,9 @@ LATER_WORDS = 24
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*(?=\s)|\n+")
 _BREATH = re.compile(r"[,;:—][\"')\]]*(?=\s)")
-_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|No|Jr|Sr)|\b[A-Za-z]|\b[ap]\.m|\be\.g|\bi\.e)\.$", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|No|Jr|Sr)|\b[A-Za-z]|\b[ap]\.m|\be\.g|\bi\.e)\.$", re.IGNORECASE
+)
 
 
 class ClauseSplitter:

@@ -7,14 +7,18 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from duologue.errors import ConfigurationError, ConnectFailed, ConnectionLost, DuologueError
-from duologue_local.channel import Channel
+
 from duologue_local.framing import Header
-from duologue_local.stages import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from duologue_local.channel import Channel
+    from duologue_local.stages import Kind
 
 Answer: TypeAlias = tuple[Header, bytes]
 
@@ -126,6 +130,7 @@ class StageClient:
         if not done:
             self.channel.kill()
             await asyncio.wait({gone}, timeout=CLOSE_DEADLINE)
+        self.channel.join()
 
     # -- the channel's side ---------------------------------------------------------------------------
 
@@ -152,7 +157,9 @@ class StageClient:
             self._fail(error)
         if not self.ready.done():
             self.ready.set_exception(
-                ConnectFailed(f"the {LABELS[self.kind]} worker did not start: {how or 'it was closed'}", provider="local")
+                ConnectFailed(
+                    f"the {LABELS[self.kind]} worker did not start: {how or 'it was closed'}", provider="local"
+                )
             )
         with self._lock:
             waiting, self._waiting = list(self._waiting.values()), {}

@@ -6,10 +6,9 @@ import datetime
 import zoneinfo
 from typing import Annotated
 
-from pydantic import Field
-
 from duologue.errors import ToolError
 from duologue.tool import Tool, tool
+from pydantic import Field
 
 CITIES = {
     "beijing": "Asia/Shanghai",
@@ -73,7 +72,7 @@ def clock(now: datetime.datetime) -> str:
 
 @tool
 async def get_time(city: Annotated[str, Field(description="the city, such as Paris or New York")]) -> str:
-    """Tell what time it is now in a city."""
+    """Get the current time in a city."""
     return spoken_time(datetime.datetime.now(zone_of(city)), city.strip().title())
 
 

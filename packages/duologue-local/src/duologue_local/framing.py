@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from duologue.errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Header = dict[str, Any]
 

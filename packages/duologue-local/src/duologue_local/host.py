@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from duologue.errors import LocalProtocolError
+
 from duologue_local.framing import Header
 from duologue_local.stages import (
     FRAME_BYTES,
@@ -24,6 +25,7 @@ from duologue_local.stages import (
 
 Reply = Callable[[Header, bytes], None]
 Cancelled = Callable[[], bool]
+Operation = Callable[["Header", bytes, Reply, Cancelled], tuple["Header", bytes]]
 
 
 class Cancellations:
@@ -58,10 +60,11 @@ class StageHost:
         self.kind = kind
         self.stage = stage
         self._streams: dict[int, VADStream] = {}
-        self._operations: dict[str, Callable[[Header, bytes, Reply, Cancelled], tuple[Header, bytes]]] = {
+        self._operations: dict[str, Operation] = {
             "process": self._process,
             "forget": self._forget,
             "transcribe": self._transcribe,
+            "prepare": self._prepare,
             "generate": self._generate,
             "synthesize": self._synthesize,
             "modules": self._modules,
@@ -86,14 +89,16 @@ class StageHost:
             reply({"id": number, "kind": "error", "error": "cancelled", "message": "cancelled"}, b"")
             return
         try:
-            operation = self._operations.get(header["op"])
-            if operation is None:
-                raise LocalProtocolError(f"a {self.kind} worker has no operation {header['op']!r}")
-            head, body = operation(header, payload, item, cancelled)
+            head, body = self._operation(header["op"])(header, payload, item, cancelled)
         except Exception as exc:  # a task boundary: whatever a stage raises is this request's failure, not the worker's
             reply({"id": number, "kind": "error", "error": type(exc).__name__, "message": str(exc)}, b"")
         else:
             reply({"id": number, "kind": "done", **head}, body)
+
+    def _operation(self, name: str) -> Operation:
+        if name not in self._operations:
+            raise LocalProtocolError(f"a {self.kind} worker has no operation {name!r}")
+        return self._operations[name]
 
     def _process(self, header: Header, payload: bytes, item: Reply, cancelled: Cancelled) -> tuple[Header, bytes]:
         key = header["stream"]
@@ -110,6 +115,12 @@ class StageHost:
     def _transcribe(self, header: Header, payload: bytes, item: Reply, cancelled: Cancelled) -> tuple[Header, bytes]:
         heard = self.stage.transcribe(payload)
         return {"text": heard.text, "no_speech": heard.no_speech, "score": heard.score}, b""
+
+    def _prepare(self, header: Header, payload: bytes, item: Reply, cancelled: Cancelled) -> tuple[Header, bytes]:
+        prepare = getattr(self.stage, "prepare", None)
+        if prepare is not None:
+            prepare(_request_from_json(header["request"]))
+        return {}, b""
 
     def _generate(self, header: Header, payload: bytes, item: Reply, cancelled: Cancelled) -> tuple[Header, bytes]:
         def emit(piece: Piece) -> bool:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from duologue.errors import DuologueError
-from duologue.tasks import TaskSet
+
 from duologue_local.buffer import FrameBuffer, whole_frames
-from duologue_local.client import StageClient
 from duologue_local.stages import FRAME_BYTES, FRAME_MS, Recognition
 from duologue_local.turns import Began, Decision, Ended, Paused, Resumed, TurnMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duologue.tasks import TaskSet
+
+    from duologue_local.client import StageClient
 
 MAX_BEHIND = 64
 """Frames (2 s) that may wait for the voice activity detection; then `send` waits."""

@@ -7,12 +7,17 @@ was heard, also later and more than once. What no longer fits the model's contex
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from duologue.errors import ConfigurationError
-from duologue.types import Message, WordTime
+
 from duologue_local.stages import ChatMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from duologue.types import Message, WordTime
 
 TEMPLATE_TOKENS = 8
 """What the frame around a message costs."""

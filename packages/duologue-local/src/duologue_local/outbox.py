@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from duologue.errors import DuologueError, LocalProtocolError
 from duologue.events import AudioOutputDelta, Error, Event
+
 from duologue_local.stages import OUTPUT_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
 
 MAX_AUDIO = 30 * OUTPUT_RATE * 2
 """Bytes of speech (30 s) that may wait for the reader; then the synthesis waits."""

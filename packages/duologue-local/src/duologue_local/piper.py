@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import unicodedata
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from duologue.errors import ConfigurationError
 from duologue.types import WordTime
+
 from duologue_local.silero import onnx_session
 from duologue_local.speakable import SpokenWord, speakable
 from duologue_local.stages import Speech
@@ -125,9 +126,7 @@ def share(phonemes: str, counts: list[int], lengths: list[int]) -> list[list[str
     return dealt
 
 
-def word_times(
-    words: list[SpokenWord], phonemes: list[list[str]], begin: float, end: float
-) -> tuple[WordTime, ...]:
+def word_times(words: list[SpokenWord], phonemes: list[list[str]], begin: float, end: float) -> tuple[WordTime, ...]:
     """Say when each written word ends: the clause's own ends are exact, inside it phonemes have equal length."""
     total = sum(len(word) for word in phonemes) or 1
     times: list[WordTime] = []

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import TypeAlias
 
 from duologue.errors import ConfigurationError, ConnectFailed
+
 from duologue_local.channel import Channel, ProcessChannel, ThreadChannel
 from duologue_local.client import LABELS, StageClient
 from duologue_local.stages import ASR, KINDS, LLM, TTS, VAD, Kind, Stage
@@ -155,7 +156,7 @@ def _client(kind: Kind, spec: Spec) -> StageClient:
     return client
 
 
-def _look_at(future: asyncio.Future[object]) -> None:
+def _look_at(future: asyncio.Future[Any]) -> None:
     """An error of a stage that loads beside a failed one is not news."""
     if not future.cancelled():
         future.exception()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duologue.events import (
     AudioOutputDelta,
@@ -17,12 +16,17 @@ from duologue.events import (
     TranscriptDelta,
 )
 from duologue.types import StopReason, Usage, WordTime
+
 from duologue_local.clauses import ClauseSplitter
 from duologue_local.host import piece_from_json, request_to_json
-from duologue_local.memory import Memory
-from duologue_local.outbox import Outbox
-from duologue_local.pool import Lease
 from duologue_local.stages import OUTPUT_RATE, Rendered, Request, ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duologue_local.memory import Memory
+    from duologue_local.outbox import Outbox
+    from duologue_local.pool import Lease
 
 PIECE_MS = 100
 PIECE_BYTES = OUTPUT_RATE * 2 * PIECE_MS // 1000
@@ -56,6 +60,7 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     calls: list[ToolCall] = field(default_factory=list)
     audio_ms: float = 0.0
+    started_at: float | None = None
     said: bool = False
     made: bool = False
     completed: bool = False
@@ -121,7 +126,9 @@ class Speaker:
                     first_clause_at = first_clause_at or self._clock()
                     await self._speak(reply, clause, first_clause_at)
         if reply.said:
-            self._outbox.put(TranscriptDelta("assistant", "", final=True, item_id=reply.item_id, response_id=reply.response_id))
+            self._outbox.put(
+                TranscriptDelta("assistant", "", final=True, item_id=reply.item_id, response_id=reply.response_id)
+            )
         for index, call in enumerate(reply.calls):
             self._outbox.put(ToolUseStart(index, call.id, call.name))
             self._outbox.put(ToolInputDelta(index, call.id, json.dumps(dict(call.arguments), ensure_ascii=False)))
@@ -134,23 +141,28 @@ class Speaker:
         words = tuple(WordTime(text, reply.audio_ms + end) for text, end in header["words"])
         self._memory.spoken(reply.item_id, words)
         delta = f" {clause}" if reply.said else clause
-        started_at = None if reply.said else self._clock()
+        if reply.started_at is None:
+            reply.started_at = self._clock()
         if pcm and not reply.audio_ms:
             self._tell_latency(reply, first_clause_at)
         reply.said = True
-        self._outbox.put(
-            TranscriptDelta(
-                "assistant",
-                delta,
-                item_id=reply.item_id,
-                started_at=started_at,
-                words=words,
-                response_id=reply.response_id,
-            )
-        )
+        self._outbox.put(self._transcript(reply, delta, words))
         reply.audio_ms += len(pcm) * 1000 / (OUTPUT_RATE * 2)
         for piece in pieces(pcm):
             await self._outbox.put_audio(AudioOutputDelta(piece, MEDIA_TYPE, reply.response_id, reply.item_id))
+
+    def _transcript(
+        self, reply: Reply, delta: str, words: tuple[WordTime, ...] = (), *, final: bool = False
+    ) -> TranscriptDelta:
+        return TranscriptDelta(
+            "assistant",
+            delta,
+            final=final,
+            item_id=reply.item_id,
+            started_at=reply.started_at,
+            words=words,
+            response_id=reply.response_id,
+        )
 
     def _tell_latency(self, reply: Reply, first_clause_at: float) -> None:
         marks = reply.marks

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import itertools
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from duologue.blocks import AudioBlock, ContentBlock, TextBlock
 from duologue.errors import DuologueError, LinkError, SessionClosed, UnsupportedFormat
@@ -28,14 +27,21 @@ from duologue.formats import parse_format
 from duologue.tasks import TaskSet
 from duologue.transport import Capabilities, TurnDetection
 from duologue.types import Message, StopReason
+
 from duologue_local.client import StageFailed
+from duologue_local.host import request_to_json
 from duologue_local.listener import Listener, Utterance
 from duologue_local.memory import Memory
 from duologue_local.outbox import Outbox
-from duologue_local.pool import Lease
 from duologue_local.reply import Marks, Reply, Speaker
 from duologue_local.stages import INPUT_RATE, KINDS, OUTPUT_RATE, Recognition, Request, ToolSpec
 from duologue_local.turns import TurnMachine, TurnSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from concurrent.futures import Future
+
+    from duologue_local.pool import Lease
 
 CAPABILITIES = Capabilities(
     input_rates=(INPUT_RATE,),
@@ -115,6 +121,16 @@ class LocalSession:
         self._tasks.start(self._understand(), "understand")
         for kind in KINDS:
             stages[kind].failed.add_done_callback(partial(_when_gone, self._loop, self.failed))
+
+    async def prepare(self) -> None:
+        """Let the model read system prompt and tools before anybody waits for it.
+
+        Raises:
+            StageFailed: it can't.
+            ConnectionLost: its worker is gone.
+        """
+        await self._stages["llm"].call("prepare", request=request_to_json(self._request()))
+        self._zero = self._loop.time()
 
     # -- RealtimeSession ------------------------------------------------------------------------------
 
@@ -258,12 +274,8 @@ class LocalSession:
         self._making = self._tasks.start(self._converse(reply), "reply")
 
     async def _converse(self, reply: Reply) -> None:
-        setup = self._setup
-        request = Request(
-            self._memory.messages(), setup.tools, setup.max_tokens, setup.temperature, setup.seed
-        )
         try:
-            await self._speaker.make(reply, request)
+            await self._speaker.make(reply, self._request())
         except StageFailed as exc:
             reply.stop = StopReason.error
             self._outbox.put(Problem(exc))
@@ -276,10 +288,14 @@ class LocalSession:
         if reply.stop not in (StopReason.tool_use, StopReason.error):
             await self._played(reply)
         self._complete(reply)
-        grace = setup.settings.barge_in.grace_ms
+        grace = self._setup.settings.barge_in.grace_ms
         if grace and reply.audio_ms:
             await asyncio.sleep(grace / 1000)
         self._over(reply)
+
+    def _request(self) -> Request:
+        setup = self._setup
+        return Request(self._memory.messages(), setup.tools, setup.max_tokens, setup.temperature, setup.seed)
 
     async def _played(self, reply: Reply) -> None:
         await self._outbox.taken(reply.response_id)

@@ -41,9 +41,7 @@ class SileroStream:
 
         self._window[0, :CONTEXT] = self._window[0, -CONTEXT:]
         self._window[0, CONTEXT:] = np.frombuffer(frame, "<i2").astype(np.float32) / 32768
-        output, self._state = self._session.run(
-            None, {"input": self._window, "state": self._state, "sr": self._rate}
-        )
+        output, self._state = self._session.run(None, {"input": self._window, "state": self._state, "sr": self._rate})
         return float(output[0, 0])
 
 

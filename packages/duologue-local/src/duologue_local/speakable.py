@@ -47,7 +47,15 @@ _UNITS = {
     "°": "degrees",
     "%": "percent",
 }
-_SIGNS = {"=": "equals", "+": "plus", "×": "times", "÷": "divided by", "<": "less than", ">": "more than", "&": "and"}
+_SIGNS = {
+    "=": "equals",
+    "+": "plus",
+    "\u00d7": "times",
+    "÷": "divided by",
+    "<": "less than",
+    ">": "more than",
+    "&": "and",
+}
 _DECADES = {
     "00": "hundreds",
     "10": "tens",
@@ -63,17 +71,32 @@ _DECADES = {
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 _CLOCK = re.compile(r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])\s*([ap]\.?m\.?)?", re.IGNORECASE)
 _UNIT = re.compile(
-    rf"(?<![\w.])([-−]?)({_NUMBER})\s?(" + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + r")(?!\w)",
+    rf"(?<![\w.])([-\u2212]?)({_NUMBER})\s?("
+    + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+    + r")(?!\w)",
     re.IGNORECASE,
 )
-_MINUS = re.compile(rf"(?<![\w.])[-−](?={_NUMBER})")
-_RANGE = re.compile(rf"(?<![\w.-])({_NUMBER})[-–](?={_NUMBER}(?![\d-]))")
+_MINUS = re.compile(rf"(?<![\w.])[-\u2212](?={_NUMBER})")
+_RANGE = re.compile(rf"(?<![\w.-])({_NUMBER})[-\u2013](?={_NUMBER}(?![\d-]))")
 _PHONE = re.compile(r"(?<![\w.])\+?\d{2,}(?:-\d{2,})+(?!\w)")
 _DATE = re.compile(r"(?<!\d)(\d{4})-(0?[1-9]|1[0-2])-(0?[1-9]|[12]\d|3[01])(?!\d)")
 _DECADE = re.compile(r"(?<!\d)(1\d|20)(\d0)s\b")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
 _MARKUP = re.compile(r"[*_`#~|{}\[\]<>\\^]+")
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 def speakable(text: str) -> list[SpokenWord]:
@@ -97,19 +120,17 @@ def _say(word: str) -> str:
     bare = said.strip(".,;:!?()\"'")
     if bare.lower() in _UNITS and len(bare) > 1 and bare not in ("ms", "Ms"):
         said = said.replace(bare, _UNITS[bare.lower()])
-    said = said.replace("—", ", ").replace("–", " ").replace("…", ".").replace("№", "number ")
-    for sign in "=+×÷&":
+    said = said.replace("—", ", ").replace("\u2013", " ").replace("…", ".").replace("№", "number ")
+    for sign in "=+\u00d7÷&":
         said = said.replace(sign, f" {_SIGNS[sign]} ")
     said = _MARKUP.sub(" ", said)
     said = " ".join(_latin(said).split())
     return said if any(c.isalnum() for c in said) else ""  # punctuation on its own has no sound
 
 
-
-
 def _latin(text: str) -> str:
     """Keep what an English voice can read: accents go, other scripts and pictures go."""
-    plain = text.replace("‘", "'").replace("’", "'").replace("“", '"').replace("”", '"')
+    plain = text.replace("\u2018", "'").replace("\u2019", "'").replace("“", '"').replace("”", '"')
     kept = []
     for char in unicodedata.normalize("NFKD", plain):
         if char.isascii():

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from duologue.types import WordTime
+if TYPE_CHECKING:
+    from duologue.types import WordTime
 
 INPUT_RATE = 16000
 OUTPUT_RATE = 24000
@@ -133,7 +134,11 @@ class ASR(Protocol):
 
 @runtime_checkable
 class LLM(Protocol):
-    """A language model."""
+    """A language model.
+
+    One that can use the time before the first turn (to read the system prompt) may also have
+    `prepare(request: Request) -> None`.
+    """
 
     @property
     def context_tokens(self) -> int:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from duologue.errors import ConfigurationError
 from duologue.formats import parse_format
 from duologue.transport import TurnDetection
+
 from duologue_local.barge_in import BargeIn
 from duologue_local.stages import ASR, INPUT_RATE, LLM, TTS, VAD, Kind, ToolSpec
 from duologue_local.turns import TurnSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from duologue.tool import Tool
     from duologue.types import Message
+
     from duologue_local.pool import Spec
     from duologue_local.session import LocalSession
 
@@ -115,10 +118,16 @@ class LocalTransport:
                 debug_prompt=self._debug_prompt or chosen["debug_prompt"],
                 loading=tuple(loading),
             )
-            return LocalSession(stages, setup)
+            session = LocalSession(stages, setup)
         except BaseException:
             await stages.release()
             raise
+        try:
+            await session.prepare()
+        except BaseException:
+            await session.close()
+            raise
+        return session
 
     def _settings(self, detection: TurnDetection) -> TurnSettings:
         threshold = DEFAULTS.threshold if detection.threshold is None else detection.threshold

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from duologue_local.barge_in import BargeIn
@@ -42,7 +42,7 @@ class TurnSettings:
     min_speech_ms: float = 96
     max_turn_ms: float = 60_000
     interrupts: bool = True
-    barge_in: BargeIn = BargeIn()
+    barge_in: BargeIn = field(default_factory=BargeIn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,14 @@ this library: that is out of scope.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
-import sys
-import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from duologue.errors import ConfigurationError, MissingExtra
+
+from duologue_local.notes import read_note, write_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,30 +113,13 @@ def find(package: WeightPackage) -> dict[str, Path]:
     return found
 
 
-def cache_directory() -> Path:
-    """Where the user's caches are on this system."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "duologue"
-
-
 def _digest(path: Path) -> str:
     status = path.stat()
     seen = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
-    note = cache_directory() / "weights" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # no note, or a damaged one: hash again
-        known = json.loads(note.read_text("utf-8"))
-        if known["seen"] == seen:
-            return str(known["sha256"])
+    note = read_note("weights", str(path))
+    if note is not None and note.get("seen") == seen:
+        return str(note.get("sha256"))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with contextlib.suppress(OSError):  # a read-only home costs a tenth of a second at each start, nothing more
-        note.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=note.parent, delete=False, encoding="utf-8") as draft:
-            json.dump({"seen": seen, "sha256": digest}, draft)
-        Path(draft.name).replace(note)
+    write_note("weights", str(path), {"seen": seen, "sha256": digest})
     return digest

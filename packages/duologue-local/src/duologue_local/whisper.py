@@ -35,13 +35,15 @@ class WhisperTinyEn:
             str(files["model.bin"].parent), device="cpu", compute_type="int8", intra_threads=1, inter_threads=1
         )
         self._vocabulary = files["vocabulary.txt"].read_text("utf-8").split("\n")
-        self.transcribe(bytes(INPUT_RATE))  # half a second of silence: the first call allocates, so it comes before any user
+        self.transcribe(
+            bytes(INPUT_RATE)
+        )  # half a second of silence: the first call allocates, so it comes before any user
 
     def transcribe(self, pcm: bytes) -> Recognition:
         """Write down one utterance; noise gives an empty text."""
         import numpy as np
 
-        samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / 32768
+        samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / np.float32(32768)
         parts = [self._part(part) for part in split(samples) if len(part)]
         if not parts:
             return Recognition("", 1.0, 0.0)

@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from typing import BinaryIO
 
 from duologue.errors import ConfigurationError, DuologueError
+
 from duologue_local.framing import Header, pack, read
 from duologue_local.host import Cancellations, StageHost
 from duologue_local.stages import KINDS, Kind
