@@ -34,7 +34,7 @@ fmt:
 
 # mypy, strict
 types:
-    uv run --group lint mypy packages/*/src typing_tests scripts benchmarks
+    uv run --group lint mypy packages/*/src examples typing_tests scripts benchmarks
 
 # build the documentation into site/
 docs:

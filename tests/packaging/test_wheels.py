@@ -3,6 +3,7 @@
 import email
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UV = os.environ.get("UV", "uv")
 """`uv run` says where it is: it need not be on the path."""
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
+EXAMPLES = sorted(path.parent.name for path in ROOT.glob("examples/*/pyproject.toml"))
 
 
 def run(*command: str | Path) -> str:
@@ -109,6 +111,15 @@ def test_the_core_alone_brings_no_array_library_and_no_socket(clean):
     loaded = run(python, "-I", "-c", "import duologue, sys; print(*sys.modules)").split()
     assert "duologue.agent" in loaded
     assert {name.partition(".")[0] for name in loaded} & {"numpy", "pydantic", "jsonschema", "websockets"} == set()
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_installs_beside_the_core_and_passes_its_tests(clean, tmp_path, example):
+    python = clean("duologue")
+    folder = shutil.copytree(ROOT / "examples" / example, tmp_path / "elsewhere" / example)
+    run(UV, "pip", "install", "--quiet", "--no-sources", "--python", python, folder, "pytest", "hypothesis")
+    told = run(python, "-I", "-W", "error", "-m", "pytest", "--rootdir", folder, folder)
+    assert " passed" in told
 
 
 def test_the_command_is_installed_with_its_package(clean):
