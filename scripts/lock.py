@@ -82,7 +82,8 @@ def uv(*arguments: str, project: Path) -> str:
 
 def copy_of_the_project(target: Path) -> Path:
     """Copy what uv resolves from: the work tree stays as it is while uv works."""
-    for source in [ROOT / "uv.lock", ROOT / "pyproject.toml", *ROOT.glob("[ep]*/*/pyproject.toml")]:  # examples, packages
+    members = [*ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("examples/*/pyproject.toml")]
+    for source in [ROOT / "uv.lock", ROOT / "pyproject.toml", *members]:
         if source.exists():
             copy = target / source.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
