@@ -107,7 +107,7 @@ def draw(seconds: float, sides: dict[str, list[int]], spoken: list[Caption], cut
     for cut in cuts:
         line = f"M{x(cut):.1f} 24V{HEIGHT - 26}"
         parts.append(f'<path d="{line}" stroke="#c53030" stroke-width="1.5" stroke-dasharray="5 3"/>')
-        parts.append(f'<text x="{x(cut) + 5:.1f}" y="36" fill="#c53030">cut in: the agent stops</text>')
+        parts.append(f'<text x="{x(cut) + 5:.1f}" y="36" fill="#c53030">cut in</text>')
     for number, caption in enumerate(spoken):
         same = [other.at for other in spoken[number + 1 :] if other.role == caption.role]
         room = x(min(same, default=seconds)) - x(caption.at) - 8
