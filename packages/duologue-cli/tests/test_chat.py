@@ -109,11 +109,11 @@ def reply(text="I am fine.", ms=1000, name="r1", complete=True):
 
 
 def test_turns_are_spoken_in_real_time_one_after_the_other():
-    script = [HEARD, Wait(1), *reply(name="r1"), HEARD, Wait(1), *reply(name="r2")]
+    script = [HEARD, Wait(2), *reply(name="r1"), HEARD, Wait(2), *reply(name="r2")]
     chat, _shown, _, transport, took = converse(script, [spoken(500), spoken(500)])
     assert (chat.outcome.begun, chat.outcome.answered, chat.outcome.failure) == (2, 2, None)
-    # the first loud block, a second until the reply, a second of reply, the pause: twice
-    assert took == pytest.approx(2 * (0.02 + 1 + 1 + PAUSE_S), abs=0.1)
+    # the first loud block, two seconds until the reply, a second of reply, the pause: twice
+    assert took == pytest.approx(2 * (0.02 + 2 + 1 + PAUSE_S), abs=0.1)
     blocks = [record.content for record in transport.sent if isinstance(record, ContentSent)]
     assert {block.media_type for block in blocks} == {"audio/pcm;rate=16000"}
     assert {len(block.data) for block in blocks} == {640}
@@ -129,7 +129,9 @@ def test_the_session_gets_the_rate_it_prefers():
 
 
 def test_typed_turns_send_no_audio_and_ask_for_a_reply():
-    script = [Expect(Committed), *reply(), Expect(Committed), *reply(name="r2")]
+    parts = {"response_id": "r1", "end_of_turn": 0, "asr": 0, "llm_first": 120, "tts_first": 110}
+    latency = ProviderEvent("local", "latency", parts)
+    script = [Expect(Committed), latency, *reply(), Expect(Committed), *reply(name="r2")]
     chat, shown, history, transport, _ = converse(script, [typed("One?"), typed("Two?")])
     assert chat.outcome.answered == 2
     assert [r.content for r in transport.sent if isinstance(r, ContentSent)] == [TextBlock("One?"), TextBlock("Two?")]
@@ -158,8 +160,9 @@ def test_a_turn_that_nobody_answers_is_told_and_the_conversation_goes_on():
 
 
 def test_nobody_ever_answers():
-    chat, *_ = converse([], [spoken()], silence_s=3.0)
+    chat, *_, took = converse([], [spoken(500)], silence_s=3.0)
     assert (chat.outcome.begun, chat.outcome.answered) == (1, 0)
+    assert took == pytest.approx(0.5 + 3.0, abs=0.1)
 
 
 def test_a_tool_runs_while_the_chat_waits():
@@ -181,7 +184,7 @@ def test_a_tool_runs_while_the_chat_waits():
 # -- interruptions ------------------------------------------------------------------------------------------
 
 
-def interrupted_script():
+def interrupted_script(then=None):
     """A reply of ten seconds that comes at once; the user speaks again and the server notices after 300 ms."""
     numbers = "one two three four five six seven eight nine ten"
     words = tuple(WordTime(word, 1000.0 * n) for n, word in enumerate(numbers.split(), 1))
@@ -196,7 +199,7 @@ def interrupted_script():
         Interrupted("r1"),
         TurnComplete(StopReason.interrupted, response_id="r1"),
         Wait(0.5),
-        *reply("Stopped.", name="r2"),
+        *(reply("Stopped.", name="r2") if then is None else then),
     ]
 
 
@@ -252,6 +255,22 @@ def test_an_interruption_without_notice_of_speech_stops_the_speaker_too():
     chat, _shown, *_, took = converse(script, [spoken(100)])
     assert chat.outcome.answered == 1
     assert took == pytest.approx(1 + 2 + 0.5 + PAUSE_S, abs=0.1)
+
+
+def test_noticed_speech_stops_the_speaker_though_the_server_cuts_nothing():
+    script = [HEARD, *reply(ms=5000), HEARD, SpeechStarted(), Wait(1), *reply("Stopped.", name="r2", ms=500)]
+    _, shown, *_, took = converse(script, [spoken(100), spoken(100)], barge_in_s=1.0)
+    ((_, cut),) = shown.of(Interrupted)
+    assert cut.heard_ms == pytest.approx(1000, abs=50)
+    assert took == pytest.approx(1 + 1 + 0.5 + PAUSE_S, abs=0.15)
+
+
+def test_a_cut_reply_without_a_word_heard_shows_none_of_an_older_one():
+    script = interrupted_script(then=())
+    script += [AudioOutputDelta(tone(100), response_id="r3", item_id="item-r3") for _ in range(20)]
+    script += [Wait(0.2), SpeechStarted(), Interrupted("r3"), Wait(0.5), *reply("Stopped.", name="r2")]
+    _, shown, *_ = converse(script, [spoken(120), spoken(400)], barge_in_s=2.0)
+    assert shown.replies == ["one two", None]
 
 
 def test_speech_while_nothing_plays_cuts_nothing():
@@ -311,11 +330,15 @@ def test_a_full_disk_ends_the_conversation_with_one_reason(tmp_path: Path):
     class Full(WavWriter):
         def write(self, stereo):
             if stereo:
+                tried.append(len(stereo))
                 raise OSError(28, "No space left on device")
 
+    tried: list[int] = []
     full = Full(tmp_path / "out.wav", RATE)
-    chat, *_ = converse([HEARD, *reply(ms=5000)], [spoken(100)], recording=full)
+    chat, *_, took = converse([HEARD, *reply(ms=5000)], [spoken(100)], recording=full)
     full.close()
+    assert len(tried) == 1
+    assert took < 3  # it is written as it goes, not when all is over
     assert isinstance(chat.outcome.failure, DuologueError)
     assert "No space left" in str(chat.outcome.failure)
 

@@ -128,7 +128,6 @@ class Chat:
             if wait < -LATE_S:
                 missed = int(-wait * 1000 / BLOCK_MS)
                 self._microphone.skip(missed)
-                number += missed
             await asyncio.sleep(max(0.0, wait))
             block = self._microphone.next_block()
             number = block.number + 1
@@ -202,15 +201,10 @@ class Chat:
         frame = self._frame(now)
         playing, position = self._speaker.playing(frame), self._speaker.position(frame)
         self._place(self._speaker.stop(frame))
-        try:
-            if playing:
-                await self._agent.interrupt(heard_ms=position.heard_ms, response_id=position.response_id)
-            else:
-                await self._agent.interrupt()
-        except SessionClosed:
-            pass  # the listener says why it ended
-        except DuologueError as exc:
-            self._fail(exc)
+        if playing:
+            await self._agent.interrupt(heard_ms=position.heard_ms, response_id=position.response_id)
+        else:
+            await self._agent.interrupt()
 
     def _cut_reply(self) -> Message | None:
         """What the history keeps of the reply cut last, None where none of its words was heard."""
