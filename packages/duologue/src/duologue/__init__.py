@@ -1,6 +1,7 @@
 """Full-duplex voice agents: you talk, it talks, tools run meanwhile, and either side can cut in."""
 
-from duologue.agent import RealtimeAgent
+from typing import TYPE_CHECKING, Any
+
 from duologue.assembler import ToolCallAssembler
 from duologue.blocks import AudioBlock, ContentBlock, ImageBlock, TextBlock, ToolUseBlock
 from duologue.discovery import available_transports, configured_transports, get_transport
@@ -64,6 +65,9 @@ from duologue.transport import (
     UpdatesSession,
 )
 from duologue.types import CallRecord, Message, StopReason, Usage, WordTime
+
+if TYPE_CHECKING:
+    from duologue.agent import RealtimeAgent
 
 __all__ = [
     "AgentChanged",
@@ -137,3 +141,13 @@ __all__ = [
     "progress",
     "tool",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the agent, and asyncio with it, when it is first named: events, blocks and tools do without."""
+    if name == "RealtimeAgent":
+        from duologue.agent import RealtimeAgent
+
+        globals()[name] = RealtimeAgent
+        return RealtimeAgent
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
