@@ -317,6 +317,19 @@ def test_the_recording_has_both_sides_at_their_true_times(tmp_path: Path):
     assert len(left) / RATE == pytest.approx(took, abs=0.03)
 
 
+def test_times_count_from_the_opening_of_the_session(tmp_path: Path):
+    """The user's voice may be ready only after the session is: the silence until then is in the recording."""
+    recording = WavWriter(tmp_path / "out.wav", RATE)
+    recording.begin()
+    _, shown, *_ = converse([HEARD, *reply()], [spoken(500)], recording=recording, began_at=-0.7)
+    recording.close()
+    left, right = channels(tmp_path / "out.wav")
+    begins = shown.of(AudioOutputDelta)[0][0]
+    assert begins == pytest.approx(0.72, abs=0.05)
+    assert span(left)[0] == pytest.approx(0.7, abs=0.05)
+    assert span(right)[0] == pytest.approx(begins, abs=0.002)
+
+
 def test_latency_parts_reported_by_the_session_sum():
     parts = {"response_id": "r1", "end_of_turn": 320, "asr": 100, "llm_first": 120, "tts_first": 110}
     script = [HEARD, Wait(1), ProviderEvent("local", "latency", parts), Wait(0.005), *reply()]

@@ -63,6 +63,7 @@ class Chat:
         voice: the session gets audio all the time, silence included; False for a conversation by typing.
         barge_in_s: the next turn begins this long after a reply began to sound, not after its end.
         silence_s: a turn that nobody answers is given up after this long.
+        began_at: when the session was opened, in the loop's time: the zero of all times shown; None is now.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Chat:
         voice: bool = True,
         barge_in_s: float | None = None,
         silence_s: float = SILENCE_S,
+        began_at: float | None = None,
     ) -> None:
         capabilities = getattr(agent.session, "capabilities", None) or Capabilities()
         self._agent = agent
@@ -93,7 +95,7 @@ class Chat:
         self._next: Turn | None = None
         self._over = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._origin = self._loop.time()
+        self._origin = self._loop.time() if began_at is None else began_at
         self.measures = Measures()
         self.outcome = Outcome()
 
@@ -104,7 +106,6 @@ class Chat:
 
     async def run(self, turns: TurnSource) -> Outcome:
         """Hold the conversation; never raises what the session or the agent raised, see `Outcome.failure`."""
-        self._origin = self._loop.time()
         async with asyncio.TaskGroup() as tasks:
             others = [tasks.create_task(self._listen(), name="duologue-chat-listen")]
             if self._voice:
@@ -122,7 +123,8 @@ class Chat:
 
     async def _capture(self) -> None:
         media_type = f"audio/pcm;rate={self._microphone.rate}"
-        number = 0
+        number = int(self._now() * 1000 / BLOCK_MS)
+        self._microphone.skip(number)  # it is switched on now, however long the session has been open
         while True:
             wait = (number + 1) * BLOCK_MS / 1000 - self._now()
             if wait < -LATE_S:
