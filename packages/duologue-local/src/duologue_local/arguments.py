@@ -6,7 +6,7 @@ The small model can't be trusted to write values: it may only choose among piece
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from duologue_local.quantities import in_unit, quantities
@@ -56,7 +56,8 @@ def find_arguments(schema: Mapping[str, Any], said: str, choose: Choose) -> dict
         elif about.get("type") == "boolean":
             found[name] = _NEGATIVE.search(said) is None
         elif about.get("type") == "string":
-            candidates = [c for c in candidates_in(said) if c not in found.values()]
+            taken = {word for value in found.values() for word in str(value).lower().split()}
+            candidates = candidates_in(said, taken)
             if not candidates:
                 return None
             found[name] = candidates[0] if len(candidates) == 1 else choose(described, candidates[:MOST])
@@ -65,14 +66,19 @@ def find_arguments(schema: Mapping[str, Any], said: str, choose: Choose) -> dict
     return found
 
 
-def candidates_in(said: str) -> list[str]:
-    """Return pieces of a sentence that may be a name or a phrase; names first, and alone where there are any."""
+def candidates_in(said: str, taken: Set[str] = frozenset()) -> list[str]:
+    """Return pieces of a sentence that may be a name or a phrase: names where there are any, else phrases.
+
+    Words of `taken` are other arguments; so are numbers.
+    """
     words = [word.strip('.,;:!?"()') for word in said.split()]
     ends = [word.rstrip("\"')").endswith((",", ".", "!", "?", ";", ":")) for word in said.split()]
     names = _runs(words, ends, lambda at: words[at][:1].isupper() and at > 0 and words[at].lower() not in _STOP)
+    names = [name for name in names if name.lower() not in taken]
     if names:
         return names
-    plain = _runs(words, ends, lambda at: bool(words[at]) and words[at].lower() not in _STOP)
+    skip = _STOP | taken
+    plain = _runs(words, ends, lambda at: words[at].lower() not in skip and not quantities(words[at]))
     pieces = [piece for run in plain for piece in _parts(run)]
     return list(dict.fromkeys(pieces))
 

@@ -21,6 +21,8 @@ from duologue_local.framing import Header, pack, read
 from duologue_local.host import Cancellations, StageHost
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from duologue_local.stages import Kind
 
 MAX_WAITING = 1024

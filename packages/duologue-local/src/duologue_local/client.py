@@ -55,6 +55,7 @@ class StageClient:
         """Done when the stage is gone without having been closed."""
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        self._watchers: set[Callable[[DuologueError], None]] = set()
         self._waiting: dict[int, Callable[[Header, bytes], None]] = {}
         self._heard = time.monotonic()
         self._closing = False
@@ -117,6 +118,19 @@ class StageClient:
             if not finished:
                 self._cancel(number)
 
+    def watch(self, loop: asyncio.AbstractEventLoop, tell: Callable[[DuologueError], None]) -> Callable[[], None]:
+        """Call `tell` in `loop` when the stage is gone without having been closed; return how to stop that."""
+
+        def gone(error: DuologueError) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it whoever watches
+                loop.call_soon_threadsafe(tell, error)
+
+        with self._lock:
+            self._watchers.add(gone)
+        if self.failed.done():
+            gone(self.failed.result())
+        return lambda: self._watchers.discard(gone)
+
     def close(self) -> Future[str]:
         """Let the stage end; the future tells when nothing is left of it."""
         self._closing = True
@@ -168,8 +182,12 @@ class StageClient:
 
     def _fail(self, error: DuologueError) -> None:
         with self._lock:
-            if not self.failed.done():
-                self.failed.set_result(error)
+            if self.failed.done():
+                return
+            self.failed.set_result(error)
+            watchers = list(self._watchers)
+        for gone in watchers:
+            gone(error)
 
     def _lost(self) -> DuologueError:
         if self.failed.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections import deque
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_BEHIND = 64
 """Frames (2 s) that may wait for the voice activity detection; then `send` waits."""
+FORGET_S = 0.2
 MAX_MANUAL = int(300_000 / FRAME_MS)
 """Frames (5 min) of one manual turn; then the oldest are dropped and counted."""
 
@@ -145,9 +147,12 @@ class Listener:
         else:
             self.buffer.forget(self.buffer.end)
 
-    def forget(self) -> None:
+    async def close(self) -> None:
         """The session ends: the detection may forget this stream."""
-        self._tasks.start(self._forget(), "forget")
+        if self._machine is not None:
+            with contextlib.suppress(DuologueError, TimeoutError):  # it is gone, and with it what it knew
+                async with asyncio.timeout(FORGET_S):
+                    await self._vad.call("forget", stream=self._stream)
 
     def next_item(self) -> str:
         """An id for something the user said in another way."""
@@ -213,12 +218,6 @@ class Listener:
         if self._guess is not None:
             self._guess[2].cancel()
             self._guess = None
-
-    async def _forget(self) -> None:
-        try:
-            await self._vad.call("forget", stream=self._stream)
-        except DuologueError:
-            return  # it is gone, and with it what it knew
 
     def _next_item(self) -> str:
         self._items += 1
