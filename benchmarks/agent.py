@@ -59,7 +59,7 @@ async def direct(session: Flood) -> None:
 
 
 async def through_agent(session: Flood) -> None:
-    async with RealtimeAgent("", session) as agent:  # type: ignore[arg-type]
+    async with RealtimeAgent("", session) as agent:
         async for _ in agent.events():
             pass
 
