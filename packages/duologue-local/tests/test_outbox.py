@@ -76,6 +76,24 @@ async def test_dropped_audio_is_not_read_and_makes_room() -> None:
 
 
 @virtual_time
+async def test_a_reply_after_a_cut_one_plays_at_once() -> None:
+    box = outbox()
+    loop = asyncio.get_running_loop()
+    events = box.events()
+    for _ in range(10):
+        await box.put_audio(audio(SECOND))
+        await anext(events)
+    await asyncio.sleep(2)
+    box.drop_audio("r1")
+    await asyncio.sleep(1)
+    assert box.playback("r1").heard_ms(loop.time()) == pytest.approx(2000)
+    await box.put_audio(audio(SECOND, "r2"))
+    await anext(events)
+    assert box.playback("r2").until == pytest.approx(loop.time() + 1)
+    await events.aclose()
+
+
+@virtual_time
 async def test_the_error_is_the_last_thing_read() -> None:
     box = outbox()
     box.put(SpeechStarted())

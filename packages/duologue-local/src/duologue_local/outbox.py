@@ -36,6 +36,11 @@ class Playback:
         self.taken_ms += ms
         self.until = max(self.until, now) + ms / 1000
 
+    def stop(self, now: float) -> None:
+        """Nothing more of it is heard."""
+        self.taken_ms = self.heard_ms(now)
+        self.until = min(self.until, now)
+
     def heard_ms(self, now: float) -> float:
         """How much of it was heard by now."""
         return max(0.0, self.taken_ms - max(0.0, self.until - now) * 1000)
@@ -76,7 +81,9 @@ class Outbox:
             self.put(event)
 
     def drop_audio(self, response_id: str) -> None:
-        """Forget the audio of a response that was not read yet."""
+        """Cut a response: its audio that was not read yet is forgotten, and what plays of it stops now."""
+        if self._playing[0] == response_id:
+            self._playing[1].stop(self._clock())
         kept = (e for e in self._events if not (isinstance(e, AudioOutputDelta) and e.response_id == response_id))
         self._events = deque(kept)
         self._audio = sum(len(e.data) for e in self._events if isinstance(e, AudioOutputDelta))
