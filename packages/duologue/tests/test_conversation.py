@@ -705,6 +705,11 @@ def test_a_transcript_far_ahead_of_the_audio_is_cut_by_the_voices_usual_speed() 
     rig.play(0.5, "r2", "i2")
     rig.feed(Interrupt(heard_ms=500))  # 5 characters' worth
     assert rig.texts[-1] == ("assistant", "one")
+    rig.now = 9.0
+    rig.feed(TranscriptDelta("assistant", "a" * 200, item_id="i3"))  # a reply at ten times that speed
+    rig.play(2.0, "r3", "i3")
+    rig.feed(TurnComplete(StopReason.end_turn, response_id="r3"))
+    assert rig.texts[1] == ("assistant", "one"), "what was heard does not change by what is learned later"
 
 
 def test_text_that_comes_in_after_the_cut_counts_up_to_what_was_heard() -> None:

@@ -283,6 +283,7 @@ class Conversation:
         effects: list[Effect] = [DropAudio(frozenset(r.id for r in cut))]
         for reply in cut:
             self._replies.cut(reply, "peer", now)
+            self._history.cut(reply)
             effects.append(Deliver(Interrupted(reply.id, event.heard_ms if reply is named else None)))
         return effects
 
@@ -325,6 +326,7 @@ class Conversation:
             effects.append(StopReply())
         for reply in cut:
             self._replies.cut(reply, "us", now)
+            self._history.cut(reply)
             effects.append(Deliver(Interrupted(reply.id, reply.heard_ms)))
             effects += self._truncation(reply)
             if self._replies.fenced is reply:

@@ -134,6 +134,10 @@ class History:
                 self._finished_ms += reply.received_ms
                 self._finished_chars += chars
 
+    def cut(self, reply: Reply) -> None:
+        """A reply was cut: what this voice's speed is now measures it for good, whatever is learned later."""
+        reply.speed = self._finished_chars / self._finished_ms if self._finished_ms else CHARS_PER_SECOND / 1000
+
     def called(self, reply: Reply | None, record: CallRecord, now: float) -> None:
         """The assistant made a call, in that reply or outside of any."""
         if reply is not None:
@@ -184,8 +188,7 @@ class History:
         # Without word times the share of the text is the share of the audio. A reply that was cut while it was
         # made has text far ahead of its audio, or behind, so there the voice's usual speed is the better measure.
         if reply.cut_early or not reply.received_ms:
-            speed = self._finished_chars / self._finished_ms if self._finished_ms else CHARS_PER_SECOND / 1000
-            budget = speed * heard_ms
+            budget = reply.speed * heard_ms
         else:
             budget = sum(len(e.text) for e in spoken) * heard_ms / reply.received_ms
         for before in spoken[: spoken.index(entry)]:

@@ -25,6 +25,7 @@ class Reply:
         cut: who cut it, if anybody.
         cut_at: when it was cut.
         cut_early: it was cut before the provider had finished it, so its audio is not all of its text.
+        speed: characters of speech a ms, as known when it was cut.
         heard_ms: how much was heard, once that is settled (only for a cut reply).
         playing_from: when its first audio went to the application, None before.
         playing_until: when its delivered audio will have been played, if it is played as it comes.
@@ -41,6 +42,7 @@ class Reply:
     cut: Literal["us", "peer"] | None = None
     cut_at: float = 0.0
     cut_early: bool = False
+    speed: float = 0.0
     heard_ms: int | None = None
     delivered_ms: float = 0.0
     playing_from: float | None = None
