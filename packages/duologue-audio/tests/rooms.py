@@ -143,3 +143,12 @@ def likeness(voice: NDArray[np.float64], heard: NDArray[np.int16], rate: int, re
     size = 1 << int(np.ceil(np.log2(2 * length)))
     found = np.fft.irfft(np.fft.rfft(b, size) * np.conj(np.fft.rfft(a, size)), size)[: int(rate * reach_ms / 1000)]
     return float(found.max() / np.sqrt(np.sum(a**2) * np.sum(b**2)))
+
+
+def kept(voice: NDArray[np.float64], heard: NDArray[np.int16], rate: int, reach_ms: float = 60.0) -> float:
+    """How many dB of `voice` are in `heard`: 0 when all of it is, less when part was taken away."""
+    length = min(len(voice), len(heard))
+    a, b = voice[:length], heard[:length].astype(np.float64)
+    size = 1 << int(np.ceil(np.log2(2 * length)))
+    found = np.fft.irfft(np.fft.rfft(b, size) * np.conj(np.fft.rfft(a, size)), size)[: int(rate * reach_ms / 1000)]
+    return float(20 * np.log10(max(found.max() / np.sum(a**2), 1e-9)))

@@ -82,12 +82,9 @@ class ArrayResampler:
         if not isinstance(samples, np.ndarray) or samples.dtype != np.int16:
             found = f"an array of {samples.dtype}" if isinstance(samples, np.ndarray) else type(samples).__name__
             raise UnsupportedFormat(f"the resampler got {found}: give a numpy array of int16")
-        expected = (len(samples),) if self.channels == 1 and samples.ndim else (len(samples), self.channels)
-        if samples.shape != expected:
-            raise UnsupportedFormat(
-                f"the resampler got the shape {samples.shape}: {self.channels} channels of this many frames have the "
-                f"shape {expected}"
-            )
+        if samples.ndim == 0 or samples.shape[1:] != (() if self.channels == 1 else (self.channels,)):
+            right = "(frames,)" if self.channels == 1 else f"(frames, {self.channels})"
+            raise UnsupportedFormat(f"the resampler got the shape {samples.shape}: give {right}")
 
     def _convert(self, samples: NDArray[np.int16], *, last: bool) -> NDArray[np.int16]:
         import numpy as np
