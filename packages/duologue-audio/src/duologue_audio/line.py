@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.005  # half a device block
 SILENT_S = 0.5  # a device that serves nothing for so long is gone
+START_S = 5.0  # before its first block it has longer: PulseAudio has been seen to take 1.6 s
 LOOK_S = 1.0  # between two looks at the default devices
 RETRY_S = 0.25
 STARVING_S = 0.05  # less than this before the device: bring out what the converter holds back
@@ -251,8 +252,9 @@ class Line:
                 served, since = stream.served, now
             if not stream.alive:
                 return "the device stopped"
-            if now - since > SILENT_S:
-                return f"the device has served nothing for {SILENT_S} s"
+            patience = SILENT_S if served else START_S
+            if now - since > patience:
+                return f"the device has served nothing for {patience} s"
             if stream.output_channels and not stream.waiting() and not self._outbox.seconds:
                 self._quiet_since = now if self._quiet_since is None else self._quiet_since
             if self._default_moved:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 BLOCK_MS = 10
 CLOSE_S = 1.0
+ALSA_RATE = 48000
 SANE_S = 2.0  # a device whose audio leaves the speaker later than this has a clock we don't believe
 _ONE_AT_A_TIME = threading.Lock()  # PortAudio's calls are not safe on two threads; streams run without it
 _open_streams = 0
@@ -140,13 +141,36 @@ def _open(spec: StreamSpec, rescan: bool) -> PortAudioStream:
         return stream
 
 
+def _native_rate(sd: Any, spec: StreamSpec, source: Device | None, sink: Device | None) -> int:
+    """The rate both directions run at natively.
+
+    ALSA's plugins to PulseAudio and PipeWire say 44100 whatever the server does, which is 48000 nearly everywhere; at
+    another rate than the server's their streams break off.
+    """
+    main = sink or source
+    assert main is not None
+    candidates = [main.rate] if source is None or sink is None else [main.rate, source.rate]
+    if main.host == "ALSA":
+        candidates.insert(0, ALSA_RATE)
+    for rate in candidates:
+        with contextlib.suppress(sd.PortAudioError):
+            if source is not None:
+                channels = min(spec.channels, source.inputs)
+                sd.check_input_settings(device=source.index, channels=channels, dtype="int16", samplerate=rate)
+            if sink is not None:
+                channels = min(spec.channels, sink.outputs)
+                sd.check_output_settings(device=sink.index, channels=channels, dtype="int16", samplerate=rate)
+            return rate
+    return main.rate
+
+
 class PortAudioStream(CallbackStream):
     """A stream that PortAudio calls back on its own thread."""
 
     def __init__(self, sd: Any, spec: StreamSpec, source: Device | None, sink: Device | None) -> None:
         main = sink or source
         assert main is not None
-        rate = main.rate
+        rate = _native_rate(sd, spec, source, sink)
         super().__init__(
             rate,
             rate * BLOCK_MS // 1000,

@@ -88,14 +88,14 @@ class PairRing:
         self.pushed = 0  # the audio thread's
         self._read = 0  # the loop's
 
-    def push(self, near: Samples, far: Samples, at: float, first: int, count: int) -> None:
+    def push(self, near: Samples, far: Samples, at: float, first: int, frames: int) -> None:
         """Add a block: the audio thread's half."""
         slot = self.pushed % self.capacity
         self._near[slot] = near
         self._far[slot] = far
         self._at[slot] = at
         self._first[slot] = first
-        self._count[slot] = count
+        self._count[slot] = frames
         self.pushed += 1
 
     def read(self) -> Captured:
