@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from duologue_audio.devices import list_devices
     from duologue_audio.duplex import DuplexAudio
     from duologue_audio.echo import EchoCanceller, best_echo_canceller, make_echo_canceller
+    from duologue_audio.latency import Latency
     from duologue_audio.microphone import Microphone
     from duologue_audio.notices import AudioNotice, DeviceGone, DeviceReopened, TapFailed
     from duologue_audio.pairs import Pair
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from duologue_audio.resample import SoxrResampler
     from duologue_audio.speaker import Speaker
     from duologue_audio.stats import AudioStats
+    from duologue_audio.voice_loop import LoopEvent, LoopStats, VoiceLoop
 
 # Where each name lives: numpy and soxr are loaded when a name is first used, not with the package.
 _HOMES = {
@@ -32,6 +34,9 @@ _HOMES = {
     "DeviceStream": "backend",
     "DuplexAudio": "duplex",
     "EchoCanceller": "echo",
+    "Latency": "latency",
+    "LoopEvent": "voice_loop",
+    "LoopStats": "voice_loop",
     "Microphone": "microphone",
     "Pair": "pairs",
     "Position": "playback",
@@ -40,6 +45,7 @@ _HOMES = {
     "Stopped": "ready",
     "StreamSpec": "backend",
     "TapFailed": "notices",
+    "VoiceLoop": "voice_loop",
     "best_echo_canceller": "echo",
     "list_devices": "devices",
     "make_echo_canceller": "echo",
@@ -57,6 +63,9 @@ __all__ = [
     "DeviceStream",
     "DuplexAudio",
     "EchoCanceller",
+    "Latency",
+    "LoopEvent",
+    "LoopStats",
     "Microphone",
     "Pair",
     "Position",
@@ -65,6 +74,7 @@ __all__ = [
     "Stopped",
     "StreamSpec",
     "TapFailed",
+    "VoiceLoop",
     "best_echo_canceller",
     "list_devices",
     "make_echo_canceller",
