@@ -73,6 +73,15 @@ def test_a_user_alone_passes(name):
     assert likeness(heard.user, clean, heard.rate) > 0.85
 
 
+def test_with_headphones_the_user_is_let_through_after_some_seconds(name):
+    heard = scene(seconds=16, echo_db=-200, user_db=-26)
+    canceller = make_echo_canceller(name, 16000)
+    clean = run(canceller, heard.near, heard.far)
+    assert canceller.delay_ms is None
+    assert canceller.erle_db < 3
+    assert kept(seconds(heard, heard.user, 8), seconds(heard, clean, 8), heard.rate) > -5
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_latency_is_what_is_said(name, rate):
     heard = scene(rate, 3, echo_db=-200, user_db=-26)

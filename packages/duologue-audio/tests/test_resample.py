@@ -102,6 +102,12 @@ def test_silence_stays_silence(route):
     assert not whole(route, np.zeros(5000, np.int16)).any()
 
 
+def test_samples_are_rounded_not_cut_off():
+    source = np.random.default_rng(1).integers(-3, 4, 48000).astype(np.int16)
+    out = whole((48000, 44100), source)
+    assert np.mean(out != 0) > 0.7  # 0.80; cut off towards zero, it would be 0.61
+
+
 def test_peaks_are_clipped_not_wrapped():
     square = np.where(np.arange(4800) // 24 % 2, 32767, -32768).astype(np.int16)
     out = whole((48000, 44100), square).astype(int)

@@ -42,7 +42,8 @@ class EchoCanceller(Protocol):
     def erle_db(self) -> float:
         """How much quieter the microphone became in about the last second of playback.
 
-        The user's voice is no echo and stays, so the figure falls while both speak; with no echo it is about 0.
+        A voice that stays lowers the figure while both speak, one that the canceller takes away raises it: it is a
+        measure of the echo only while the loudspeaker alone is heard.
         """
         ...
 
