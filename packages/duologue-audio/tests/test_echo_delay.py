@@ -30,6 +30,14 @@ def test_it_is_found_under_a_user_as_loud_as_the_echo():
     assert estimator.ms == pytest.approx(120, abs=1)
 
 
+@pytest.mark.parametrize("seed", [6, 8])
+def test_a_window_that_shows_little_does_not_hide_the_one_before(seed):
+    heard = scene(seconds=10, delay_ms=120, user_db=-14, seed=seed)
+    estimator = DelayEstimator(16000, 160)
+    feed(estimator, heard.near[:17600], heard.far[:17600], 160)
+    assert estimator.ms == pytest.approx(120, abs=1)
+
+
 def test_a_user_without_echo_has_no_delay():
     heard = scene(seconds=10, echo_db=-200, user_db=-26)
     estimator = DelayEstimator(16000, 160)
@@ -58,6 +66,23 @@ def test_a_gap_begins_a_new_window_and_keeps_the_delay():
     assert (whole.ms is None, cut.ms is None) == (False, True)
     whole.skip()
     assert whole.ms == pytest.approx(40, abs=1)
+
+
+def test_what_was_played_before_a_gap_is_not_taken_for_an_echo_after_it():
+    chance, estimator = np.random.default_rng(0), DelayEstimator(8000, 64)
+    noise = [chance.integers(-3000, 3000, 4096).astype(np.int16) for _ in range(3)]
+    for _ in range(3):
+        feed(estimator, noise[1], noise[0], 64)
+        estimator.skip()
+        feed(estimator, np.roll(noise[0], 1000), noise[2], 64)  # would fit what came before the gap
+        estimator.skip()
+    assert estimator.ms is None
+
+
+def test_silence_costs_no_transform(monkeypatch):
+    estimator = DelayEstimator(16000, 160)
+    monkeypatch.setattr(np.fft, "rfft", None)
+    feed(estimator, np.zeros(16000, np.int16), np.zeros(16000, np.int16), 160)
 
 
 def test_a_new_delay_replaces_the_old_one():

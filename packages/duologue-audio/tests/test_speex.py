@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ctypes.util
 import gc
 import logging
@@ -89,6 +90,19 @@ def test_residual_echo_is_suppressed(monkeypatch, trap):
     monkeypatch.setattr(speex, "SETTINGS", speex.SETTINGS | trap)
     trapped = run(SpeexCanceller(16000), near, heard.far)
     assert db(near[after], whole[after]) > db(near[after], trapped[after]) + 4
+
+
+@pytest.mark.audio
+@pytest.mark.parametrize(
+    ("request_number", "value"),
+    [(1, 1), (19, -1), (21, -60), (23, -45), (3, 0)],
+    ids=["DENOISE", "NOISE", "ECHO", "ECHO_ACTIVE", "AGC"],
+)
+def test_the_preprocessor_has_the_settings_that_were_measured(library, request_number, value):
+    canceller = SpeexCanceller(16000)
+    found = ctypes.c_int32(99)
+    library.speex_preprocess_ctl(canceller._engine._preprocess, request_number, ctypes.byref(found))
+    assert found.value == value
 
 
 @pytest.mark.audio

@@ -33,3 +33,13 @@ def test_it_follows_the_delay_when_it_jumps():
     clean = run(canceller, then.near, then.far)
     assert canceller.delay_ms == pytest.approx(140, abs=2)
     assert db(then.near[5 * 16000 :], clean[5 * 16000 :]) > 30
+
+
+@pytest.mark.parametrize(("lost", "known"), [(0, True), (2, False)])
+def test_a_gap_begins_a_new_search_for_the_delay(lost, known):
+    heard = scene(seconds=4)
+    canceller = WebRTCCanceller(16000)
+    run(canceller, heard.near[:16000], heard.far[:16000])
+    canceller.skip(lost)
+    run(canceller, heard.near[16000:16480], heard.far[16000:16480])
+    assert (canceller.delay_ms is not None) is known

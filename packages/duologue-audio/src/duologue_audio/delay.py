@@ -33,7 +33,6 @@ class DelayEstimator:
         # The far end reaches back twice as far as the near end: all lags of 0 to `_half` are then seen whole.
         self._near = np.zeros(self._half, np.float32)
         self._far = np.zeros(2 * self._half, np.float32)
-        self._window = np.hanning(self._half).astype(np.float32)
         frequency = np.fft.rfftfreq(2 * self._half, 1 / self._rate)
         self._band = (frequency >= LOWEST_HZ) & (frequency <= HIGHEST * self._rate)
         self.reset()
@@ -74,10 +73,11 @@ class DelayEstimator:
         return exact if self._factor == 1 else exact.reshape(-1, self._factor).mean(axis=1)
 
     def _estimate(self) -> None:
+        # Nothing to find: silence is to cost nothing.
         if min(np.square(self._near).mean(), np.square(self._far[self._half :]).mean()) < AUDIBLE:
             return
         size = 2 * self._half
-        heard = np.fft.rfft(np.concatenate((np.zeros(self._half, np.float32), self._near * self._window)))
+        heard = np.fft.rfft(np.concatenate((np.zeros(self._half, np.float32), self._near)))
         cross = heard * np.conj(np.fft.rfft(self._far))
         phase = np.where(self._band, cross / (np.abs(cross) + 1e-12), 0)
         self._cross = AVERAGE * self._cross + (1 - AVERAGE) * phase
