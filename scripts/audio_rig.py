@@ -124,6 +124,8 @@ class Rig:
         loads = [
             f"module-native-protocol-unix socket={self.folder}/socket auth-anonymous=1",
             f"module-null-sink sink_name=spk rate={rate} channels=1",
+            # A null sink nobody is impatient with renders two seconds at a time, also the first ones of a new stream.
+            f"module-null-sink sink_name=awake rate={rate} channels=1",
         ]
         if setup in ("caller", "leak"):
             loads.append(f"module-null-sink sink_name=mic_in rate={rate} channels=1")
@@ -143,10 +145,13 @@ class Rig:
                 self.stop()
                 raise RigError(f"PulseAudio did not come up: {said}")
             time.sleep(0.05)
+        for sink in ("spk", "mic_in") if setup in ("caller", "leak") else ("spk",):
+            self.pactl("load-module", "module-loopback", f"source={sink}.monitor", "sink=awake", "latency_msec=10")
         self.pactl("set-default-sink", "spk")
         if setup == "leak":
             self.pactl("load-module", "module-loopback", "source=spk.monitor", "sink=mic_in", "latency_msec=40")
-            self.pactl("set-sink-input-volume", "0", LEAK_VOLUME)
+            inputs = self.pactl("list", "short", "sink-inputs").splitlines()
+            self.pactl("set-sink-input-volume", inputs[-1].split()[0], LEAK_VOLUME)
         self.pactl("set-default-source", self.source)
 
     @property

@@ -80,7 +80,15 @@ class DuplexAudio:
         spec = StreamSpec(microphone, speaker, channels=channels, latency=check_latency(latency_ms))
         self._line = Line(
             LineOptions(
-                spec, sample_rate, self._chunk, feed_rate, wide, queue_maxsize, tap=playback_tap, backend=backend
+                spec,
+                sample_rate,
+                self._chunk,
+                feed_rate,
+                wide,
+                queue_maxsize,
+                tap=playback_tap,
+                adaptive=latency_ms is None,
+                backend=backend,
             )
         )
         self.playback = Playback(self._line)

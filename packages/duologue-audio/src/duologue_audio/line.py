@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
 
 TICK_S = 0.005  # half a device block
 SILENT_S = 0.5  # a device that serves nothing for so long is gone
-START_S = 5.0  # before its first block it has longer: PulseAudio has been seen to take 1.6 s
+START_S = 5.0  # at first it has longer: a PulseAudio sink that slept has been seen to stand still for 2 s
 LOOK_S = 1.0  # between two looks at the default devices
 RETRY_S = 0.25
-STARVING_S = 0.05  # less than this before the device: bring out what the converter holds back
+UNEASY = 4  # so many underruns,
+UNEASY_S = 10.0  # within this time: ask for more latency, where it is ours to choose
+PATIENT_S = 0.06  # measured (decision 0020): none at this latency where 20 ms had dozens in 20 s
+STARVING_S = 0.05  # with less than this before the device,
+LATE_S = 0.1  # and nothing fed for this long: bring out what the converter holds back
 PAUSE_S = 1.0  # sound without a response that comes after so much silence is a new utterance
 CLOSE_S = 5.0
 
@@ -58,6 +63,7 @@ class LineOptions:
     wide: int = 1
     queue_maxsize: int = 100
     tap: Callable[[bytes], None] | None = None
+    adaptive: bool = False
     backend: Backend | None = None
 
 
@@ -78,6 +84,7 @@ class Line:
             direct=not options.spec.capture,
         )
         self.table = SegmentTable()
+        self._spec = options.spec
         self._backend = options.backend if options.backend is not None else current_backend()
         self._stream: DeviceStream | None = None
         self._outbox = Outbox(options.feed_rate)
@@ -88,6 +95,7 @@ class Line:
         self._past = _Past()
         self._turn = 0
         self._quiet_since: float | None = None
+        self._fed = 0.0  # when something was last fed
         self._default_moved = False
 
     # --- opening and closing
@@ -100,7 +108,7 @@ class Line:
         """
         async with self._lock:
             if self._entered == 0:
-                stream = await self._backend.open(self.options.spec)
+                stream = await self._backend.open(self._spec)
                 self.inlet.begin()
                 self._pairer.frame = 0
                 self._adopt(stream)
@@ -163,6 +171,7 @@ class Line:
         ms = self._outbox.put(sound)
         if ms:
             self._quiet_since = None
+            self._fed = self._stream.now() if self._stream is not None else 0.0
             self.table.received(sound.utterance, ms)
         self._top_up()
         return Done()
@@ -219,11 +228,7 @@ class Line:
         while (room := stream.room()) > 0:
             ready = self._outbox.take(room)
             if ready is None:
-                if not self._outbox.seconds or stream.waiting() >= STARVING_S * stream.rate:
-                    return
-                self._outbox.finish()
-                if (ready := self._outbox.take(room)) is None:
-                    return
+                return
             taken = stream.write(_columns(ready.samples, stream.output_channels))
             self.table.add(taken, stream.rate, ready.utterance)
 
@@ -243,22 +248,36 @@ class Line:
         """Move samples until the device is gone; return why it is."""
         served, since = stream.served, stream.now()
         self._default_moved = False
+        underruns: deque[float] = deque(maxlen=UNEASY)
+        counted = stream.underruns
         while True:
             await asyncio.sleep(TICK_S)
             now = stream.now()
             self._collect(stream)
+            if now - self._fed >= LATE_S and stream.waiting() < STARVING_S * stream.rate:
+                self._outbox.finish()
             self._top_up()
             if stream.served != served:
                 served, since = stream.served, now
             if not stream.alive:
                 return "the device stopped"
-            patience = SILENT_S if served else START_S
+            patience = SILENT_S if served * stream.block > SILENT_S * stream.rate else START_S
             if now - since > patience:
                 return f"the device has served nothing for {patience} s"
             if stream.output_channels and not stream.waiting() and not self._outbox.seconds:
                 self._quiet_since = now if self._quiet_since is None else self._quiet_since
+            if stream.underruns > counted:
+                counted = stream.underruns
+                underruns.append(now)
+                if self._is_uneasy(underruns):
+                    self._spec = replace(self._spec, latency=PATIENT_S)
+                    return f"it ran dry {UNEASY} times in {UNEASY_S:g} s: more latency is asked of it"
             if self._default_moved:
                 return "another device is the default now"
+
+    def _is_uneasy(self, underruns: deque[float]) -> bool:
+        often = len(underruns) == UNEASY and underruns[-1] - underruns[0] <= UNEASY_S
+        return often and self.options.adaptive and self._spec.latency < PATIENT_S
 
     async def _watch_defaults(self) -> None:
         defaults = await self._backend.defaults()
@@ -286,7 +305,7 @@ class Line:
         self._outbox.move(back, lost.rate)
         while True:
             with contextlib.suppress(DuologueError):  # not there yet: it is tried again until the line is closed
-                stream = await self._backend.open(self.options.spec, rescan=True)
+                stream = await self._backend.open(self._spec, rescan=True)
                 break
             await asyncio.sleep(RETRY_S)
         gap = max(0.0, stream.now() - began)

@@ -50,7 +50,15 @@ class Microphone:
         spec = StreamSpec(input=device, play=False, latency=check_latency(latency_ms))
         chunk = chunk_frames(sample_rate, chunk_ms, queue_maxsize)
         self._line = Line(
-            LineOptions(spec, sample_rate, chunk, sample_rate, queue_maxsize=queue_maxsize, backend=backend)
+            LineOptions(
+                spec,
+                sample_rate,
+                chunk,
+                sample_rate,
+                queue_maxsize=queue_maxsize,
+                adaptive=latency_ms is None,
+                backend=backend,
+            )
         )
 
     async def __aenter__(self) -> Microphone:

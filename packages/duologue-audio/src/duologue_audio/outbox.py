@@ -138,5 +138,5 @@ class Outbox:
         self._converter = self._of = None
 
     def _append(self, samples: Samples, utterance: Utterance) -> None:
-        if len(samples):
+        if len(samples):  # of none, the columns can't be told
             self._ready.append(Ready(samples.reshape(len(samples), -1), utterance))

@@ -72,7 +72,7 @@ class Pairer:
             self._far = ArrayResampler(self._from, self._to)
         played = self._far.process(far)
         heard = self._near.process(near if near.shape[1] > 1 else near[:, 0])
-        self._parts.append((heard.reshape(len(heard), -1), played))
+        self._parts.append((heard.reshape(len(heard), near.shape[1]), played))
         self._held += len(played)
         return self._cut()
 

@@ -107,8 +107,9 @@ class PairRing:
         lost = (begin + torn - self._read) * self.block
         self._read = end
         blocks = [PlayedBlock(*row) for row in zip(at.tolist(), first.tolist(), count.tolist(), strict=True)]
+        frames = (end - begin - torn) * self.block
         return Captured(
-            near[torn:].reshape(-1, near.shape[2]), far[torn:].reshape(-1, far.shape[2]), blocks[torn:], lost
+            near[torn:].reshape(frames, near.shape[2]), far[torn:].reshape(frames, far.shape[2]), blocks[torn:], lost
         )
 
     def _oldest(self) -> int:

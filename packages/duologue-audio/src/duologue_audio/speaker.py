@@ -64,7 +64,11 @@ class Speaker:
         self.device = device
         spec = StreamSpec(output=device, capture=False, latency=check_latency(latency_ms))
         chunk = chunk_frames(sample_rate, TAP_MS, 1)
-        self._line = Line(LineOptions(spec, sample_rate, chunk, sample_rate, tap=playback_tap, backend=backend))
+        self._line = Line(
+            LineOptions(
+                spec, sample_rate, chunk, sample_rate, tap=playback_tap, adaptive=latency_ms is None, backend=backend
+            )
+        )
         self.playback = Playback(self._line)
 
     async def __aenter__(self) -> Speaker:

@@ -10,6 +10,7 @@ from duologue.errors import DeviceUnavailable
 
 from duologue_audio.backend import Captured, Device, DeviceName, Samples, StreamSpec
 from duologue_audio.callback import CallbackStream
+from duologue_audio.pairs import mono
 from duologue_audio.testing.room import Room
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class MemoryBackend:
         drift_ppm: how much faster than the clock the device runs.
         room: what the microphone hears; `room.say` speaks.
         streams: every stream opened so far, the newest last.
+        specs: what was asked for each of them.
         default: name of the default device; assign another, and the streams that follow it are opened anew.
     """
 
@@ -54,12 +56,14 @@ class MemoryBackend:
         self.drift_ppm = drift_ppm
         self.room = Room(rate, echo_gain=echo_gain, echo_ms=echo_ms, response=response)
         self.streams: list[MemoryStream] = []
+        self.specs: list[StreamSpec] = []
         self.default = "simulated"
         self.plugged = True
         self._input_channels = input_channels
         self._output_channels = output_channels
         self._clock = clock
         self._played: list[Samples] = []
+        self._air = np.zeros(0, np.int16)  # played, and not yet met by a microphone: at most a second
 
     @property
     def played(self) -> Samples:
@@ -106,6 +110,7 @@ class MemoryBackend:
         del rescan  # there is nothing that could be stale
         for wanted in [*([spec.input] if spec.capture else []), *([spec.output] if spec.play else [])]:
             self._check(wanted)
+        self.specs.append(spec)
         stream = MemoryStream(
             self,
             self._input_channels if spec.capture else 0,
@@ -118,14 +123,17 @@ class MemoryBackend:
         if not self.plugged or wanted not in (None, 0, self.default):
             raise DeviceUnavailable(f"there is no device {wanted!r}" if wanted is not None else "there is no device")
 
-    def meet(self, out: Samples) -> Samples:
+    def meet(self, out: Samples, input_channels: int) -> Samples:
         """Play a block into the room; return what the microphone hears meanwhile."""
+        size = len(out)
         if out.shape[1]:
             self._played.append(out)
-            mixed = out[:, 0] if out.shape[1] == 1 else np.rint(out.mean(axis=1)).astype(np.int16)
-        else:
-            mixed = np.zeros(len(out), np.int16)
-        return np.repeat(self.room.hear(mixed)[:, None], max(1, self._input_channels), axis=1)
+            self._air = np.concatenate((self._air, mono(out, size)))[-self.rate :]
+        if not input_channels:
+            return np.zeros((size, 0), np.int16)
+        sound, self._air = self._air[:size], self._air[size:]
+        heard = self.room.hear(np.pad(sound, (0, size - len(sound))))
+        return np.repeat(heard[:, None], input_channels, axis=1)
 
 
 class MemoryStream(CallbackStream):
@@ -182,7 +190,7 @@ class MemoryStream(CallbackStream):
             start = self._opened + self._due * self._period
             out = np.zeros((self.block, self.output_channels), np.int16)
             first, frames = self._play.take(out)
-            heard = self._backend.meet(out)[:, : self.input_channels]
+            heard = self._backend.meet(out, self.input_channels)
             self.overflows += self._troubled
             self.underruns += self._troubled
             self._pairs.push(heard, out, start + self.latency, first, frames)
