@@ -1,0 +1,73 @@
+"""Cancellers on a real synthetic voice, judged by a real voice activity detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from duologue_audio import speex
+from duologue_audio.echo import make_echo_canceller
+from duologue_audio.resample import ArrayResampler
+
+from .rooms import convolve, db, impulse_response, kept, level, pcm, run, scene
+
+pytestmark = pytest.mark.models
+
+TEXT = [
+    "The library opens at nine in the morning and closes at six.",
+    "On Thursdays it stays open until eight, because the reading group meets in the large room.",
+    "You can bring your own books, or borrow one of ours for three weeks.",
+]
+USER = ["Wait a moment.", "Can I bring my dog?", "What about Sundays?"]
+
+
+@pytest.fixture(scope="module")
+def talk():
+    """Agent for about 12 s, then agent and user; the user is a tone higher."""
+    from duologue_local.piper import PiperTTS
+
+    voice = PiperTTS()
+
+    def say(texts, rate):
+        said = [voice.synthesize(text, "joe") for text in texts]
+        resampler = ArrayResampler(rate, 16000)
+        pieces = [resampler.process(np.frombuffer(speech.pcm, "<i2")) for speech in said]
+        return level(np.concatenate([*pieces, resampler.flush()]).astype(float), -26)
+
+    agent = np.tile(say(TEXT, 22050), 2)
+    user = np.zeros_like(agent)
+    words = say(USER, 19000)  # a lower rate than it has: the voice rises, the pace too
+    user[len(agent) // 2 :][: len(words)] = words[: len(agent) // 2]
+    echo = level(convolve(np.concatenate((np.zeros(640), agent))[: len(agent)], impulse_response(16000)), -26)
+    noise = level(np.random.default_rng(0).standard_normal(len(agent)), -75)
+    return replace(scene(seconds=0.1), near=pcm(echo + user + noise), far=pcm(agent), user=user, echo=echo)
+
+
+@pytest.mark.parametrize(
+    ("name", "erle", "lost"), [("webrtc", 35, 13), pytest.param("speex", 12, 4, marks=pytest.mark.audio)]
+)
+def test_the_agent_goes_and_the_user_stays(talk, name, erle, lost):
+    if name == "speex" and speex.system_library() is None:
+        pytest.skip("libspeexdsp is not installed")
+    clean = run(make_echo_canceller(name, 16000), talk.near, talk.far)
+    half = len(talk.near) // 2
+    alone, both = slice(4 * 16000, half - 16000), slice(half, half + 4 * 16000)
+    assert db(talk.near[alone], clean[alone]) > erle
+    assert kept(talk.user[both], clean[both], 16000) > -lost
+
+
+def test_no_false_barge_in_with_webrtc(talk):
+    from duologue_local.silero import SileroVAD
+
+    half = len(talk.near) // 2
+    clean = run(make_echo_canceller("webrtc", 16000), talk.near, talk.far)
+
+    def voiced(signal):
+        stream = SileroVAD().stream()
+        frames = signal[: len(signal) // 512 * 512].reshape(-1, 512)
+        return np.array([stream.process(frame.tobytes()) >= 0.5 for frame in frames])
+
+    assert voiced(talk.near[16000:half]).mean() > 0.5  # without a canceller the agent interrupts itself
+    assert not voiced(clean[16000 : half - 1600]).any()
+    assert voiced(clean[half:]).sum() >= 3  # the user is heard
