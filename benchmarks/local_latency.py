@@ -1,8 +1,8 @@
-"""From the end of the user's speech to the first audio of the answer, on the real pipeline: prints a table, writes JSON.
+"""From the end of the user's speech to the first audio of the answer, with the models: prints a table, writes JSON.
 
-Run: `uv run python benchmarks/local_latency.py [OUTPUT.json]`. Speech goes in at the pace of a microphone; "total" begins
-at the last frame the detection took for speech, some 80 ms after the last audible sample, and ends with the first audio
-event, so a player's buffer comes on top.
+Run: `uv run python benchmarks/local_latency.py [OUTPUT.json]`. Speech goes in at the pace of a microphone; "total"
+begins at the last frame the detection took for speech, some 80 ms after the last audible sample, and ends with the
+first audio event, so a player's buffer comes on top.
 """
 
 from __future__ import annotations

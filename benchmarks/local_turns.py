@@ -21,6 +21,7 @@ from duologue_local.turns import Began, Ended, TurnMachine, TurnSettings
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Clip = tuple[Floats, float, float]
 
 SENTENCES = (
     "What time is it in Tokyo?",
@@ -58,7 +59,8 @@ def noise(kind: str, count: int) -> Floats:
             made[at : at + 400] += rng.normal(size=400) * np.exp(-np.arange(400) / 60) * 5
     else:
         gates = [(np.sin(2 * np.pi * (0.5 + n * 0.13) * time) > 0) for n in range(5)]
-        made = sum(np.sin(2 * np.pi * f * time) * g for f, g in zip((220, 277, 330, 440, 554), gates, strict=True))
+        tones = zip((220, 277, 330, 440, 554), gates, strict=True)
+        made = np.sum([np.sin(2 * np.pi * f * time) * gate for f, gate in tones], axis=0)
     return np.asarray(made / made.std(), dtype=np.float64)
 
 
@@ -69,7 +71,7 @@ def probabilities(vad: SileroVAD, samples: Floats) -> list[float]:
     return [stream.process(pcm[at : at + FRAME_BYTES]) for at in range(0, len(pcm) - FRAME_BYTES + 1, FRAME_BYTES)]
 
 
-def clips(tts: PiperTTS) -> list[tuple[Floats, float, float]]:
+def clips(tts: PiperTTS) -> list[Clip]:
     """Each sentence with the ms of its first and last audible sample."""
     found = []
     for text in SENTENCES:
