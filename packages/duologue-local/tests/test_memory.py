@@ -70,12 +70,15 @@ def test_a_system_prompt_beyond_the_context_is_refused() -> None:
 def test_hundreds_of_turns_keep_the_memory_level() -> None:
     memory = Memory("Be brief.", (), 600)
     sizes = []
+    tidied = 0
     for turn in range(400):
         memory.user(f"Question number {turn}, please?", f"u{turn}")
         memory.reply(f"r{turn}")
         memory.spoken(f"r{turn}", words(*f"This is the answer to question {turn}.".split()))
+        tidied += memory.tidy()
         sizes.append(len(memory))
-    assert max(sizes[200:]) <= max(sizes[:200])
+    assert max(sizes[200:]) <= max(sizes[:200]) < 60
+    assert 0 < tidied < 400 / 5  # the model reads its memory anew only now and then
     assert contents(memory)[-1] == ("assistant", "This is the answer to question 399.")
 
 
@@ -97,6 +100,13 @@ def test_the_prompt_always_fits(turns: list[tuple[str, str]], budget: int) -> No
     assert sum(tokens(m.content) + TEMPLATE_TOKENS for m in messages) <= budget + TEMPLATE_TOKENS
     assert [m.role for m in messages][:1] == ["system"]
     assert all(m.content for m in messages)
+
+
+def test_memory_is_level_also_when_it_is_never_tidied() -> None:
+    memory = Memory("Be brief.", (), 600)
+    for turn in range(1000):
+        memory.user("Yes.", f"u{turn}")
+    assert len(memory) == 200
 
 
 def test_the_end_of_what_is_too_long_is_kept() -> None:

@@ -85,4 +85,9 @@ def test_a_tool_is_possible_by_a_word_or_by_a_value() -> None:
 def test_a_tool_is_described_by_one_short_sentence() -> None:
     assert described(TIMER) == "Set a timer for a number of minutes."
     assert described(ToolSpec("look_it-up", "", {})) == "look it up."
+    assert (
+        described(ToolSpec("x", "Erz\N{LATIN SMALL LETTER A WITH DIAERESIS}hle \N{GRINNING FACE} etwas", {}))
+        == "Erzahle etwas."
+    )
+    assert described(ToolSpec("look_up", "\N{GRINNING FACE}", {})) == "look up."
     assert len(described(ToolSpec("x", "word " * 50, {})).split()) == 14

@@ -202,7 +202,7 @@ async def test_a_dead_worker_ends_the_session_and_the_next_gets_a_new_one() -> N
 
 
 PARENT = """
-import asyncio, sys
+import asyncio, os, sys, time
 sys.path.insert(0, {tests!r})
 from duologue_local import LocalTransport
 from local_kit import LoudVAD, ScriptedLLM, ToneTTS
@@ -210,7 +210,11 @@ from local_kit import LoudVAD, ScriptedLLM, ToneTTS
 async def main():
     transport = LocalTransport(vad=LoudVAD(), asr="ear", llm=ScriptedLLM(), tts=ToneTTS())
     session = await transport.connect(system="", tools=[])
-    print(session._stages["asr"].channel.pid, flush=True)
+    other = os.fork() if "fork" in sys.argv else 0
+    if "fork" in sys.argv and other == 0:
+        time.sleep(60)  # a sibling that has inherited our end of the pipe
+        os._exit(0)
+    print(session._stages["asr"].channel.pid, other, flush=True)
     if "leave" not in sys.argv:
         await asyncio.sleep(60)
 
@@ -232,11 +236,26 @@ async def test_no_worker_survives_a_killed_parent(installed: Path) -> None:
     folder.mkdir()
     with parent(folder) as process:
         assert process.stdout is not None
-        pid = int(process.stdout.readline())
+        pid, _ = map(int, process.stdout.readline().split())
         assert alive(pid)
         process.kill()
         process.wait()
         await gone(pid)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+async def test_nor_when_somebody_else_still_holds_its_pipe(installed: Path) -> None:
+    folder = installed / "elsewhere"
+    folder.mkdir()
+    with parent(folder, "fork") as process:
+        assert process.stdout is not None
+        pid, sibling = map(int, process.stdout.readline().split())
+        try:
+            process.kill()
+            process.wait()
+            await gone(pid)
+        finally:
+            os.kill(sibling, signal.SIGKILL)
 
 
 async def test_a_program_that_forgets_to_close_ends_and_so_do_the_workers(installed: Path) -> None:
@@ -244,7 +263,7 @@ async def test_a_program_that_forgets_to_close_ends_and_so_do_the_workers(instal
     folder.mkdir()
     with parent(folder, "leave") as process:
         assert process.stdout is not None
-        pid = int(process.stdout.readline())
+        pid, _ = map(int, process.stdout.readline().split())
         assert process.wait(10) == 0
         await gone(pid)
 

@@ -6,6 +6,7 @@ A channel knows no event loop: whoever receives is called on the channel's threa
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import subprocess
 import sys
@@ -29,6 +30,8 @@ MAX_WAITING = 1024
 """Requests waiting for a stage; more is an error, since whoever asks waits for the answers anyway."""
 
 JOIN_S = 0.1
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Libraries that would otherwise start a thread for each core, in each worker."""
 
 Receive = Callable[[Header, bytes], None]
 
@@ -90,6 +93,7 @@ class ProcessChannel:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            env={**os.environ, **ONE_THREAD},
         )
         label = f"duologue-{self._kind}"
         writer = threading.Thread(target=self._write, name=f"{label}-out", daemon=True)

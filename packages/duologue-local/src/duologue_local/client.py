@@ -93,7 +93,7 @@ class StageClient:
             ConnectionLost: the stage is gone or hangs.
         """
         loop = asyncio.get_running_loop()
-        answers: asyncio.Queue[tuple[Header, bytes]] = asyncio.Queue()
+        answers: asyncio.Queue[tuple[Header, bytes]] = asyncio.Queue()  # bounded by the tokens of one answer
 
         def deliver(header: Header, body: bytes) -> None:
             with contextlib.suppress(RuntimeError):  # the loop that asked is closed: nobody wants the answer

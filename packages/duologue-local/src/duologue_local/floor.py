@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the floor asks of its session."""
+    """What the floor asks of its session; `rest` is told that nothing is being said."""
 
     request: Callable[[], Request]
     user_busy: Callable[[], bool]
     failed: Callable[[DuologueError], None]
+    rest: Callable[[], None]
     grace_ms: int
 
 
@@ -116,6 +117,7 @@ class Floor:
         self._outbox.drop_audio(reply.response_id)
         self._outbox.put(Interrupted(reply.response_id))
         self._complete(reply, StopReason.interrupted)
+        self._rules.rest()
         if playback.since is not None:
             self._owed = self._unanswered = None  # some was heard: it is not begun again when the user only coughed
 
@@ -162,6 +164,7 @@ class Floor:
             await asyncio.sleep(self._rules.grace_ms / 1000)
         reply.over = True
         self._making = None
+        self._rules.rest()
         self.respond(despite_calls=not reply.calls)
 
     async def _played(self, reply: Reply) -> None:

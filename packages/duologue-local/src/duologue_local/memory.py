@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from duologue.types import Message, WordTime
 
+FULL, EMPTY = 0.7, 0.3
+"""Parts of the budget between which the memory swings."""
+MOST_ENTRIES = 200
+"""Messages kept at all; `tidy` keeps fewer."""
 TEMPLATE_TOKENS = 8
 """What the frame around a message costs."""
 
@@ -96,6 +100,19 @@ class Memory:
         if entry is not None:
             entry.heard_ms = heard_ms
 
+    def tidy(self) -> bool:
+        """Forget old messages when there are many: a lot at once, since what follows them must be read anew.
+
+        Returns whether it did.
+        """
+        costs = [tokens(e.text) + TEMPLATE_TOKENS for e in self._entries]
+        if sum(costs) <= FULL * self._budget:
+            return False
+        while len(costs) > 2 and sum(costs) > EMPTY * self._budget:
+            costs.pop(0)
+            self._entries.popleft()
+        return True
+
     def messages(self) -> tuple[ChatMessage, ...]:
         """Return the prompt: system, then the newest messages that fit, beginning with one of the user."""
         chosen: list[ChatMessage] = []
@@ -128,10 +145,8 @@ class Memory:
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
-        used = sum(tokens(e.text) + TEMPLATE_TOKENS for e in self._entries)
-        while len(self._entries) > 2 and used > 2 * self._budget:
-            old = self._entries.popleft()
-            used -= tokens(old.text) + TEMPLATE_TOKENS
+        while len(self._entries) > MOST_ENTRIES:
+            self._entries.popleft()
 
 
 def tokens(text: str) -> int:

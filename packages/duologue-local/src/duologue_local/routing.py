@@ -8,6 +8,7 @@ the description itself gives when it is said (1), so that one threshold serves e
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -131,8 +132,10 @@ def _from_note(note: dict[str, Any] | None) -> _Scale | None:
 def described(tool: ToolSpec) -> str:
     """Return what a tool does in one short sentence: its description's first, else its name."""
     sentence = re.split(r"(?<=[.!?])\s", tool.description.strip(), maxsplit=1)[0].rstrip(".!? ")
-    words = (sentence or tool.name.replace("_", " ").replace("-", " ")).split()[:MOST_WORDS]
-    return " ".join(words) + "."
+    plain = unicodedata.normalize("NFKD", sentence).encode("ascii", "ignore").decode()
+    if not any(c.isalpha() for c in plain):
+        plain = tool.name.replace("_", " ").replace("-", " ")
+    return " ".join(plain.split()[:MOST_WORDS]) + "."
 
 
 def possible(tool: ToolSpec, said: str) -> bool:

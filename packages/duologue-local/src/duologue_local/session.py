@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -105,6 +106,7 @@ class LocalSession:
             request=self._request,
             user_busy=self._user_busy,
             failed=self.failed,
+            rest=self._rest,
             grace_ms=setup.settings.barge_in.grace_ms,
         )
         self._floor = Floor(self._outbox, self._memory, speaker, self._tasks, self._clock, rules)
@@ -252,6 +254,15 @@ class LocalSession:
                 marks = Marks(utterance.speech_end_at, utterance.ended_at, max(self._clock(), utterance.ended_at))
                 self._floor.heard(marks, answer=self._setup.turn_detection.create_response or self._manual)
             self._floor.respond(despite_calls=bool(text))
+
+    def _rest(self) -> None:
+        """After a reply: make room in the model's memory, and let it read what is left before the user is waiting."""
+        if self._memory.tidy() and not self._closed:
+            self._tasks.start(self._read_again(), "read again")
+
+    async def _read_again(self) -> None:
+        with contextlib.suppress(DuologueError):  # the next reply will meet the same trouble, and tell it
+            await self._stages["llm"].call("prepare", request=request_to_json(self._request()))
 
     def _user_busy(self) -> bool:
         return self._listener.speaking or self._not_understood > 0

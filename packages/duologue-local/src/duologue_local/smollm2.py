@@ -10,7 +10,8 @@ from duologue_local.routing import Router
 from duologue_local.stages import ChatMessage, Emit, Generation, Rendered, Request
 from duologue_local.weights import SMOLLM2, find
 
-CONTEXT = 2048
+CONTEXT = 1280
+"""Tokens. The model can do more, but reads 160 a second on one core: who waits for 2048 waits 13 s."""
 CHAT, ROUTE = 0, 1
 END = "<|im_end|>"
 

@@ -16,7 +16,8 @@ PADDING = 10 * INPUT_RATE
 """Silence behind the utterance. Whisper was trained on 30 s windows; 10 s cost a quarter and read as well."""
 LONGEST = 20 * INPUT_RATE
 """Longer speech is cut at its quietest moment: window and padding stay within 30 s."""
-SEARCH = 6 * INPUT_RATE
+SEARCH = 8 * INPUT_RATE
+PAUSE_STEP, PAUSE_STEPS = INPUT_RATE // 50, 10
 SURELY_SILENT = 0.6
 """No-speech probability above which a doubtful transcript is one of noise."""
 DOUBTFUL = -0.8
@@ -60,8 +61,8 @@ class WhisperTinyEn:
             spectrogram,
             [[START, NO_TIMESTAMPS]],
             beam_size=1,
-            # Speech has some four tokens a second: the bound keeps a loop from running to the model's 448.
-            max_length=8 + 6 * len(samples) // INPUT_RATE,
+            # Speech has some four tokens a second: the bound (CTranslate2 writes half of it) keeps a loop short.
+            max_length=2 * (8 + 6 * len(samples) // INPUT_RATE),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=False,
@@ -98,15 +99,14 @@ def is_speech(text: str, no_speech: float, score: float) -> bool:
 
 
 def split(samples: Floats) -> list[Floats]:
-    """Cut long speech at the quietest tenth of a second near each limit."""
+    """Cut long speech in the longest pause near each limit: a window of 200 ms goes over it, and the quietest wins."""
     import numpy as np
 
     parts: list[Floats] = []
-    step = INPUT_RATE // 10
     while len(samples) > LONGEST:
-        window = samples[LONGEST - SEARCH : LONGEST]
-        energy = np.square(window[: len(window) // step * step].reshape(-1, step)).sum(axis=1)
-        cut = LONGEST - SEARCH + int(energy.argmin()) * step + step // 2
+        steps = samples[LONGEST - SEARCH : LONGEST].reshape(-1, PAUSE_STEP)
+        energy = np.convolve(np.square(steps).sum(axis=1), np.ones(PAUSE_STEPS), mode="valid")
+        cut = LONGEST - SEARCH + (int(energy.argmin()) + PAUSE_STEPS // 2) * PAUSE_STEP
         parts.append(samples[:cut])
         samples = samples[cut:]
     return [*parts, samples]
