@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from duologue.blocks import AudioBlock
 from duologue.errors import ConfigurationError, RateLimited
 from duologue.events import ProviderEvent, SpeechStarted, SpeechStopped, TranscriptDelta
-from duologue.testing import Committed, ContentSent, Expect, ScriptedTransport, Wait, speech, tone
+from duologue.testing import Committed, ContentSent, End, Expect, ScriptedTransport, Wait, speech, tone
 
 FIRST = AudioBlock(tone(20, rate=16000, hz=443), "audio/pcm;rate=16000")
 PARTS = {"end_of_turn": 200.0, "asr": 50.0, "llm_first": 30.0, "tts_first": 20.0}
@@ -73,6 +73,14 @@ def strange():
     return ScriptedTransport(dying_strangely)
 
 
+def greeting():
+    return ScriptedTransport([Wait(0.1), *speech("Hello.", ms=200, response_id="r1"), Wait(0.4), End()])
+
+
+def leaving():
+    return ScriptedTransport([Wait(0.1), RateLimited("the provider asks for patience")])
+
+
 def keyless():
     return ScriptedTransport(refuse=ConfigurationError("DOUBLE_API_KEY is not set"))
 
@@ -115,6 +123,8 @@ endless = cli_doubles:endless
 typed = cli_doubles:typed
 mortal = cli_doubles:mortal
 strange = cli_doubles:strange
+greeting = cli_doubles:greeting
+leaving = cli_doubles:leaving
 keyless = cli_doubles:keyless
 slow = cli_doubles:Slow
 stubborn = cli_doubles:Stubborn

@@ -14,9 +14,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from duologue_audio import Device
+from duologue_audio.testing import MemoryBackend, using_backend
 from duologue_cli.command import run
 
 COMMAND = [sys.executable, "-m", "duologue_cli"]
+
+
+class Desk(MemoryBackend):
+    """Several devices."""
+
+    def devices(self) -> list[Device]:
+        return [
+            Device(0, "USB microphone", "ALSA", 2, 0, 44100, default_input=True),
+            Device(1, "speaker", "ALSA", 0, 32, 48000, default_output=True),
+            Device(10, "headset", "", 1, 1, 16000),
+        ]
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
@@ -115,7 +128,11 @@ GOOD = ["chat", "--transport", "voiced", "--input", "voice.wav"]
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["chat"], "a live microphone arrives with duologue-audio; until then use --say"),
+        (["chat", "--barge-in", "1"], "--barge-in is for given turns"),
+        (["chat", "--device", "1", "--device", "2", "--device", "3"], "--device names one device for both directions"),
+        (["chat", "--aec", "parrot"], "there is no echo canceller 'parrot': installed are"),
+        ([*GOOD, "--device", "1"], "--device and --aec are for a live microphone"),
+        ([*GOOD, "--aec", "off"], "--device and --aec are for a live microphone"),
         (["chat", "--text", "--input", "voice.wav"], "give one of the two"),
         (["chat", "--say", " "], "--say needs some text"),
         (["chat", "--transport", "voiced", "--say", "..."], "there is nothing in it to speak"),
@@ -206,14 +223,112 @@ def test_debugging_shows_the_traceback(capsys: pytest.CaptureFixture[str], monke
     assert err.splitlines()[-1] == "duologue: nowhere.wav: no such file"
 
 
+# -- devices ------------------------------------------------------------------------------------------------
+
+
+def test_devices_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with using_backend(Desk()):
+        assert run(["devices"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines() == [
+        "index  in  out   rate  default  name",
+        "    0   2    0  44100  in       USB microphone (ALSA)",
+        "    1   0   32  48000  out      speaker (ALSA)",
+        "   10   1    1  16000           headset",
+    ]
+
+
+def test_devices_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with using_backend(Desk()):
+        assert run(["devices", "--json"]) == 0
+    first, *others = lines_of(capsys.readouterr().out)
+    assert first == {
+        "index": 0,
+        "name": "USB microphone",
+        "host": "ALSA",
+        "inputs": 2,
+        "outputs": 0,
+        "rate": 44100,
+        "default_input": True,
+        "default_output": False,
+    }
+    assert [device["index"] for device in others] == [1, 10]
+
+
+def test_no_devices_are_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None:
+    backend = MemoryBackend()
+    backend.unplug()
+    with using_backend(backend):
+        assert run(["devices"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("There is no audio device: plug one in")
+
+
+@pytest.mark.usefixtures("doubles")
+@pytest.mark.parametrize("arguments", [["devices"], ["devices", "--json"], ["chat", "--transport", "voiced"]])
+def test_without_portaudio_one_line_says_what_to_install(arguments: list[str]) -> None:
+    code = (
+        "import ctypes.util, sys; ctypes.util.find_library = lambda name: None;"
+        "from duologue_cli.main import run; sys.exit(run(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("duologue: PortAudio, which reaches the sound card, is not installed: ")
+
+
+# -- a microphone -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("doubles")
+def test_without_turns_the_microphone_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
+    backend = MemoryBackend()
+    with using_backend(backend):
+        assert run(["chat", "--transport", "greeting", "--json", "--output", "out.wav", "--aec", "off"]) == 0
+    out, err = capsys.readouterr()
+    *events, summary = lines_of(out)
+    assert {"TranscriptDelta", "AudioOutputDelta", "TurnComplete"} <= {event["event"] for event in events}
+    assert summary["assistant"] == ["Hello."]
+    assert err.splitlines() == [
+        "Audio goes to duologue.testing.scripted.ScriptedTransport (transport 'greeting').",
+        "Speak; Ctrl-C ends the conversation.",
+        "The session has ended.",
+    ]
+    assert loudest(Path("out.wav")) == (0, pytest.approx(6000, rel=0.05))
+    assert np.abs(backend.played).max() == pytest.approx(6000, rel=0.05)
+
+
+@pytest.mark.usefixtures("doubles")
+def test_no_microphone_is_one_line_before_anything_else(capsys: pytest.CaptureFixture[str]) -> None:
+    backend = MemoryBackend()
+    backend.unplug()
+    with using_backend(backend):
+        assert run(["chat", "--transport", "keyless"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("duologue: ")
+    assert "KEY" not in err
+
+
+@pytest.mark.usefixtures("doubles")
+def test_a_live_conversation_that_fails_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with using_backend(MemoryBackend()):
+        assert run(["chat", "--transport", "leaving"]) == 1
+    assert capsys.readouterr().err == "duologue: the provider asks for patience\n"
+
+
 # -- help ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["chat", "--help"], ["--version"], []])
+@pytest.mark.parametrize("arguments", [["--help"], ["chat", "--help"], ["devices", "--help"], ["--version"], []])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from duologue_cli.command import run; code = run(sys.argv[1:]);"
-        "heavy = {'numpy', 'onnxruntime', 'rich', 'soxr', 'duologue_local'} & set(sys.modules);"
+        "heavy = {'numpy', 'onnxruntime', 'rich', 'soxr', 'sounddevice', 'duologue_audio', 'duologue_local'};"
+        "heavy &= set(sys.modules);"
         "sys.exit(f'loaded {heavy}' if heavy else code)"
     )
     done = subprocess.run(
@@ -228,7 +343,7 @@ def test_every_option_is_in_the_help_and_none_of_later_ones(capsys: pytest.Captu
     options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     assert options == {
         *("--transport", "--say", "--input", "--text", "--output", "--json", "--system", "--voice", "--tools"),
-        *("--base-url", "--barge-in", "--help"),
+        *("--base-url", "--barge-in", "--device", "--aec", "--help"),
     }
 
 

@@ -27,6 +27,13 @@ class ChatArguments:
     tools: tuple[str, ...] = ()
     base_url: str | None = None
     barge_in: float | None = None
+    devices: tuple[str, ...] = ()
+    aec: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the user speaks into a microphone: no turn was given."""
+        return not (self.say or self.inputs or self.text)
 
 
 class OrderedCommand(TyperCommand):

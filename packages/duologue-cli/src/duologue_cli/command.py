@@ -9,7 +9,7 @@ from pathlib import Path  # noqa: TC003 - typer reads the annotations at run tim
 from typing import Annotated
 
 import typer
-from duologue.errors import ConfigurationError, DuologueError
+from duologue.errors import ConfigurationError, DeviceUnavailable, DuologueError
 
 from duologue_cli.arguments import ChatArguments, OrderedCommand
 
@@ -87,8 +87,21 @@ def chat(
             help="Begin each next turn this long after a reply began to sound, instead of waiting for its end.",
         ),
     ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Microphone and speaker, by number or part of the name; given twice, first the one, then the other.",
+        ),
+    ] = None,
+    aec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Echo cancellation: `webrtc`, `speex`, `off` for headphones; default the best here."
+        ),
+    ] = None,
 ) -> int:
-    """Hold a conversation.
+    """Hold a conversation, with microphone and speaker unless turns are given.
 
     Each --say, --input or typed line is a turn of the user, taken in the order given. Speech is played to
     the model in real time; the next turn begins when the reply has been played, or cuts in (--barge-in).
@@ -112,8 +125,20 @@ def chat(
             tools=tuple(tools or ()),
             base_url=base_url,
             barge_in=barge_in,
+            devices=tuple(device or ()),
+            aec=aec,
         )
     )
+
+
+@app.command()
+def devices(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """List microphones and speakers."""
+    from duologue_cli.devices import show_devices  # numpy and PortAudio load for this, not for --help
+
+    return show_devices(json=json)
 
 
 def main() -> None:
@@ -142,7 +167,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _report(exc: BaseException) -> int:
-    if isinstance(exc, ConfigurationError):
+    if isinstance(exc, ConfigurationError | DeviceUnavailable):
         return _say(exc, str(exc), WRONG_USAGE)
     if isinstance(exc, DuologueError):
         return _say(exc, str(exc), FAILED)

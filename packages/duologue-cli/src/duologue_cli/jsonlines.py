@@ -10,10 +10,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from duologue.events import Event
+    from duologue_audio import LoopEvent
 
 
-def event_object(event: Event, t: float) -> dict[str, Any]:
+def event_object(event: LoopEvent, t: float) -> dict[str, Any]:
     """Return an event as JSON-able data; bytes never appear, whatever a provider put into its events."""
     return {"t": round(t, 3), "event": type(event).__name__, **_fields(event)}
 

@@ -14,8 +14,8 @@ from duologue_cli.transcript import Transcript
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from duologue.events import Event
     from duologue.types import Message
+    from duologue_audio import LoopEvent
 
     from duologue_cli.summary import Latency
     from duologue_cli.transcript import Piece
@@ -49,7 +49,7 @@ class Output(Protocol):
         """Show a typed turn."""
         ...
 
-    def event(self, event: Event, t: float, reply: Message | None = None) -> None:
+    def event(self, event: LoopEvent, t: float, reply: Message | None = None) -> None:
         """Show an event; `reply` is what the history keeps of a reply that this event cut."""
         ...
 
@@ -82,7 +82,7 @@ class JsonOutput:
     def typed(self, text: str) -> None:
         """Show nothing: the summary holds the text."""
 
-    def event(self, event: Event, t: float, reply: Message | None = None) -> None:
+    def event(self, event: LoopEvent, t: float, reply: Message | None = None) -> None:
         """Write the event."""
         print(json_line(event_object(event, t)), file=self._out, flush=True)
 
@@ -122,7 +122,7 @@ class ConsoleOutput:
         if self._echo_typed:
             self._print(self._transcript.typed(text))
 
-    def event(self, event: Event, t: float, reply: Message | None = None) -> None:
+    def event(self, event: LoopEvent, t: float, reply: Message | None = None) -> None:
         """Print what the event adds."""
         if isinstance(event, Interrupted):
             self._print(self._transcript.interrupted(event, reply))

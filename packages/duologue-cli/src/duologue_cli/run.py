@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from duologue.types import Message
 
     from duologue_cli.arguments import ChatArguments
+    from duologue_cli.live import LiveChat
     from duologue_cli.outputs import Output
     from duologue_cli.turns import TurnSource
 
@@ -83,10 +84,10 @@ def prepare(arguments: ChatArguments) -> Plan:
     Raises:
         ConfigurationError: it can't be had; the message names the option.
     """
-    if not (arguments.say or arguments.inputs or arguments.text):
-        raise ConfigurationError(
-            'a live microphone arrives with duologue-audio; until then use --say "TEXT", --input FILE.wav or --text'
-        )
+    if arguments.live:
+        _check_live(arguments)
+    elif arguments.devices or arguments.aec is not None:
+        raise ConfigurationError("--device and --aec are for a live microphone: leave out --say, --input and --text")
     if arguments.text and arguments.inputs:
         raise ConfigurationError("--text types its turns and --input speaks them: give one of the two")
     if any(not text.strip() for text in arguments.say):
@@ -101,6 +102,15 @@ def prepare(arguments: ChatArguments) -> Plan:
         tools = list(DEMO_TOOLS)
     options = {} if arguments.base_url is None else {"base_url": arguments.base_url}
     return Plan(arguments, get_transport(arguments.transport, **options), tools, turns)
+
+
+def _check_live(arguments: ChatArguments) -> None:
+    from duologue_cli.live import check_canceller, device_of  # PortAudio and the rest load for a live chat only
+
+    if arguments.barge_in is not None:
+        raise ConfigurationError("--barge-in is for given turns, --say and --input: into a microphone just speak")
+    device_of(arguments.devices)
+    check_canceller(arguments.aec)
 
 
 def _turns(arguments: ChatArguments) -> list[Turn]:
@@ -134,7 +144,7 @@ class _Run:
     def __init__(self, plan: Plan, recording: WavWriter | None) -> None:
         self._plan = plan
         self._recording = recording
-        self._chat: Chat | None = None
+        self._chat: Chat | LiveChat | None = None
         self._stopped_by: int | None = None
         self._starting: asyncio.Task[int] | None = None
 
@@ -157,6 +167,8 @@ class _Run:
 
     async def _converse(self) -> int:
         plan, arguments = self._plan, self._plan.arguments
+        if arguments.live:
+            return await self._converse_live()
         asks = plan.turns is None and sys.stdin.isatty()
         output: Output = JsonOutput() if arguments.json else ConsoleOutput(echo_typed=not asks)
         self._tell_where(output)
@@ -195,6 +207,27 @@ class _Run:
             await chat.run(source)
         return self._sum_up(chat, agent.history, output)
 
+    async def _converse_live(self) -> int:
+        from duologue_cli.live import LiveChat, OverheardAgent, try_devices
+
+        plan, arguments = self._plan, self._plan.arguments
+        output: Output = JsonOutput() if arguments.json else ConsoleOutput()
+        await try_devices(arguments.devices)
+        self._tell_where(output)
+        agent = OverheardAgent(
+            arguments.system or SYSTEM, plan.transport, plan.tools, arguments.voice, close_timeout=CLOSE_S
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(agent.close)
+            with _loading(output, "Loading the local models..." if plan.local else "Connecting..."):
+                await agent.connect()
+            chat = LiveChat(
+                agent, output, recording=self._recording, devices=arguments.devices, canceller=arguments.aec
+            )
+            self._chat = chat
+            await chat.run()
+        return self._sum_up(chat, agent.history, output)
+
     async def _voiced(self, turns: list[Turn] | None) -> list[Turn] | None:
         """Speak the turns that are text and not meant to be typed."""
         if turns is None or self._plan.arguments.text:
@@ -210,7 +243,7 @@ class _Run:
         what = "What is typed" if arguments.text else "Audio"
         output.notice(f"{what} goes to {where} (transport {arguments.transport!r}).")
 
-    def _sum_up(self, chat: Chat, history: tuple[Message, ...], output: Output) -> int:
+    def _sum_up(self, chat: Chat | LiveChat, history: tuple[Message, ...], output: Output) -> int:
         output.summary(chat.measures.summary(history))
         outcome = chat.outcome
         if outcome.stopped_by is not None:

@@ -24,8 +24,8 @@ from duologue.events import (
 )
 
 if TYPE_CHECKING:
-    from duologue.events import Event
     from duologue.types import Message
+    from duologue_audio import LoopEvent
 
     from duologue_cli.summary import Latency
 
@@ -63,7 +63,7 @@ class Transcript:
         self._blank = True  # nothing stands on the open line yet
         self._held: list[Piece] = []  # for the end of the reply that is growing
 
-    def feed(self, event: Event) -> list[Piece]:
+    def feed(self, event: LoopEvent) -> list[Piece]:
         """Return what the event adds."""
         match event:
             case TranscriptDelta(role=role, delta=delta, final=final):

@@ -1,0 +1,224 @@
+"""The live chat: a voice loop on real devices, shown and recorded like any other conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from duologue.agent import RealtimeAgent
+from duologue.blocks import AudioBlock
+from duologue.errors import ConfigurationError, DuologueError
+from duologue.events import Error, Interrupted
+from duologue.transport import Capabilities
+from duologue_audio import DeviceGone, DeviceReopened, DuplexAudio, TapFailed, VoiceLoop, make_echo_canceller
+
+from duologue_cli.chat import CLOSING_S, RATE, Outcome
+from duologue_cli.live_recording import LiveRecording
+from duologue_cli.summary import PARTS, Latency, Measures
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    import duologue_audio
+    from duologue.blocks import ContentBlock
+    from duologue.events import Event
+    from duologue.types import Message
+
+    from duologue_cli.outputs import Output
+    from duologue_cli.recording import WavWriter
+
+OFF = "off"
+PROBE_RATE = 16_000
+
+
+class OverheardAgent(RealtimeAgent):
+    """An agent whose traffic somebody watches: `on_event` once an event was acted on, `on_audio` before it is sent."""
+
+    on_event: Callable[[Event], None] | None = None
+    on_audio: Callable[[AudioBlock], None] | None = None
+
+    async def send(self, content: ContentBlock | list[ContentBlock], *, respond: bool | None = None) -> None:
+        """Send, as the agent does."""
+        if self.on_audio is not None and isinstance(content, AudioBlock):
+            self.on_audio(content)
+        await super().send(content, respond=respond)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield the agent's events."""
+        async for event in super().events():
+            yield event
+            if self.on_event is not None:
+                self.on_event(event)
+
+
+def device_of(names: Sequence[str]) -> int | str | tuple[int | str, int | str] | None:
+    """Return what `DuplexAudio` calls these devices.
+
+    Raises:
+        ConfigurationError: there are more than two.
+    """
+    chosen: list[int | str] = [int(name) if name.isdecimal() else name for name in names]
+    if len(chosen) > 2:
+        raise ConfigurationError("--device names one device for both directions, or first microphone and then speaker")
+    if len(chosen) == 2:
+        return chosen[0], chosen[1]
+    return chosen[0] if chosen else None
+
+
+def check_canceller(name: str | None) -> None:
+    """Check that a canceller can be had.
+
+    Raises:
+        ConfigurationError: it can't; the message says what there is, or what to install.
+    """
+    if name not in (None, OFF):
+        make_echo_canceller(name, PROBE_RATE)
+
+
+async def try_devices(names: Sequence[str]) -> None:
+    """Open the devices and close them again: what is wrong with them shows before anything else takes its time.
+
+    Raises:
+        DeviceUnavailable: PortAudio is missing, there is no such device, or it can't be opened.
+    """
+    async with DuplexAudio(device=device_of(names)):
+        pass
+
+
+class LiveChat:
+    """One conversation between a connected agent and whoever is at the microphone.
+
+    Args:
+        agent: connected, delivering PCM16 at 24 kHz; closing it is the caller's affair.
+        output: where everything is shown.
+        recording: takes what was said and played, the user left and the agent right.
+        devices: as `--device` names them.
+        canceller: as `--aec` names it.
+    """
+
+    def __init__(
+        self,
+        agent: OverheardAgent,
+        output: Output,
+        *,
+        recording: WavWriter | None = None,
+        devices: Sequence[str] = (),
+        canceller: str | None = None,
+    ) -> None:
+        capabilities = getattr(agent.session, "capabilities", None) or Capabilities()
+        rate = capabilities.input_rates[0]
+        self._agent = agent
+        self._output = output
+        self._tape = LiveRecording(recording, rate, RATE, self._fail) if recording is not None else None
+        self._audio = DuplexAudio(
+            rate,
+            device=device_of(devices),
+            echo=None if canceller == OFF else canceller,
+            playback_tap=self._tape.played if self._tape is not None else None,
+        )
+        self._voice = VoiceLoop(agent, self._audio, cancel_echo=canceller != OFF)
+        self._measured = ""  # the response whose latency was shown last
+        self._cut_item = ""  # the cut reply that was shown last
+        self._over = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._origin = self._loop.time()
+        self.measures = Measures()
+        self.outcome = Outcome()
+
+    def stop(self, signal_number: int | None = None) -> None:
+        """End the conversation: `run` returns soon."""
+        self.outcome.stopped_by = signal_number
+        self._over.set()
+
+    async def run(self) -> Outcome:
+        """Hold the conversation; what the session or the agent raises is in `Outcome.failure`.
+
+        Raises:
+            DeviceUnavailable: the devices can't be opened.
+        """
+        self._agent.on_event = self._take
+        self._agent.on_audio = self._sent
+        async with self._audio:
+            self._output.notice("Speak; Ctrl-C ends the conversation.")
+            async with asyncio.TaskGroup() as tasks:
+                notices = tasks.create_task(self._tell(self._audio.events()), name="duologue-chat-notices")
+                talking = tasks.create_task(self._talk(), name="duologue-chat-voice-loop")
+                try:
+                    await self._over.wait()
+                    await self._fall_silent()
+                finally:
+                    talking.cancel()
+                    notices.cancel()
+        if self._tape is not None:
+            self._tape.finish()
+        self._show_latencies()
+        return self.outcome
+
+    async def _talk(self) -> None:
+        try:
+            await self._voice.run()
+        except Exception as exc:  # a task boundary: a provider's own errors come unchanged
+            self._output.event(Error(exc), self._now())
+            self._fail(exc)
+        else:
+            self._output.notice("The session has ended.")
+            self._over.set()
+
+    async def _tell(self, notices: AsyncIterator[duologue_audio.AudioNotice]) -> None:
+        async for notice in notices:
+            self._output.event(notice, self._now())
+            match notice:
+                case DeviceGone(device=name, reason=reason):
+                    self._output.notice(f"{name} is gone ({reason}); it is being opened anew.")
+                case DeviceReopened(device=name, gap=gap):
+                    self._output.notice(f"Audio goes on with {name}, after {gap:.1f} s.")
+                case TapFailed(exception=exc):
+                    self._fail(DuologueError(f"the recording failed: {exc}"))
+
+    def _take(self, event: Event) -> None:
+        now = self._now()
+        self.measures.feed(event, now)
+        self._show_latencies()
+        self._output.event(event, now, self._cut_reply() if isinstance(event, Interrupted) else None)
+
+    def _sent(self, block: AudioBlock) -> None:
+        if self._tape is not None:
+            self._tape.captured(block.data)
+
+    def _cut_reply(self) -> Message | None:
+        """What the history keeps of the reply cut last, None where none of its words was heard."""
+        last = next((m for m in reversed(self._agent.history) if m.role == "assistant"), None)
+        if last is None or last.heard or last.item_id == self._cut_item:
+            return None
+        self._cut_item = last.item_id
+        return last
+
+    def _show_latencies(self) -> None:
+        found = self._voice.stats.latencies
+        if found and found[-1].response_id != self._measured:
+            self._measured = found[-1].response_id
+            latency = _shown(found[-1])
+            self.measures.latencies.append(latency)
+            self._output.latency(latency)
+
+    async def _fall_silent(self) -> None:
+        """Cut what plays, so that the history holds what was heard and no more."""
+        if self.outcome.stopped_by is not None and self._voice.playing:
+            with contextlib.suppress(TimeoutError, DuologueError):
+                async with asyncio.timeout(CLOSING_S):
+                    await self._voice.interrupt()
+
+    def _now(self) -> float:
+        return self._loop.time() - self._origin
+
+    def _fail(self, exc: Exception) -> None:
+        if not self._over.is_set():
+            self.outcome.failure = exc
+            self._over.set()
+
+
+def _shown(latency: duologue_audio.Latency) -> Latency:
+    known = {name: round(part, 1) for name, part in latency.parts.items()}
+    parts: dict[str, float | None] = {name: known.get(name) for name in PARTS}
+    return Latency(round(sum(known.values()), 1), {**parts, "output": known["output"]})
