@@ -88,14 +88,19 @@ async def measure() -> dict[str, object]:
             print(f"{question:36}", rows[-1], f"load {os.getloadavg()[0]:.1f}")
         microphone.say(spoken["Tell me a long story about the sea."])
         cut_ms = 0.0
-        asked = spoke = 0.0
+        asked = False
+        spoke = started = 0.0
+
+        def stop() -> None:
+            nonlocal spoke
+            spoke = time.monotonic()
+            microphone.say(spoken["Stop, please."])
+
         async for event in events:
             now = time.monotonic()
             if isinstance(event, AudioOutputDelta) and not asked:
-                asked = now + 1.5
-            if asked and now > asked and not spoke:
-                spoke = now
-                microphone.say(spoken["Stop, please."])
+                asked = True
+                asyncio.get_running_loop().call_later(1.5, stop)
             if isinstance(event, SpeechStarted) and spoke:
                 started = now
             if isinstance(event, Interrupted):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the floor asks of its session; `rest` is told that nothing is being said."""
+    """What the floor asks of its session; `rest` is told that nothing is being written."""
 
     request: Callable[[], Request]
     user_busy: Callable[[], bool]
@@ -157,6 +157,8 @@ class Floor:
         self._calls |= {call.id for call in reply.calls}
         self._unanswered = None
         self._owed = reply.marks if reply.calls else None
+        if not reply.calls:
+            self._rules.rest()
         if reply.stop not in (StopReason.tool_use, StopReason.error):
             await self._played(reply)
         self._complete(reply)
@@ -164,7 +166,6 @@ class Floor:
             await asyncio.sleep(self._rules.grace_ms / 1000)
         reply.over = True
         self._making = None
-        self._rules.rest()
         self.respond(despite_calls=not reply.calls)
 
     async def _played(self, reply: Reply) -> None:

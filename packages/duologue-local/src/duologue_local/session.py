@@ -256,8 +256,9 @@ class LocalSession:
             self._floor.respond(despite_calls=bool(text))
 
     def _rest(self) -> None:
-        """After a reply: make room in the model's memory, and let it read what is left before the user is waiting."""
-        if self._memory.tidy() and not self._closed:
+        """After a reply was written: make room in the memory, and let the model read it while nobody waits."""
+        self._memory.tidy()
+        if not self._closed:
             self._tasks.start(self._read_again(), "read again")
 
     async def _read_again(self) -> None:
