@@ -18,6 +18,7 @@ from pathlib import Path
 from duologue import AudioBlock
 from duologue.agent import RealtimeAgent
 from duologue.events import AudioOutputDelta, Interrupted, ProviderEvent, SpeechStarted, TranscriptDelta, TurnComplete
+from duologue.tasks import TaskSet
 from duologue.types import StopReason
 from duologue_local import DEMO_TOOLS, LocalTransport
 from duologue_local.resampler import resample
@@ -71,7 +72,8 @@ async def measure() -> dict[str, object]:
             _, pcm = await tts.call("synthesize", text=text, voice="joe")
             spoken[text] = resample(pcm, 24000, RATE)
         microphone = Microphone(agent)
-        sending = asyncio.ensure_future(microphone.run())
+        tasks = TaskSet()
+        tasks.start(microphone.run(), "microphone")
         rows: list[dict[str, float]] = []
         events = agent.events()
         for question in QUESTIONS:
@@ -107,8 +109,7 @@ async def measure() -> dict[str, object]:
                 cut_ms = (now - spoke) * 1000
                 print(f"cut {cut_ms:.0f} ms after speech began, {(now - started) * 1000:.1f} ms after it was detected")
                 break
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        await tasks.stop(1.0)
     medians = {part: statistics.median(row[part] for row in rows) for part in (*PARTS, "total")}
     print(f"connect {connected:.1f} s; median {medians}")
     return {"connect_s": round(connected, 2), "rows": rows, "median": medians, "cut_ms": round(cut_ms)}

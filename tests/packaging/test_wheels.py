@@ -108,7 +108,7 @@ def test_the_core_alone_brings_no_array_library_and_no_socket(clean):
     installed = {entry["name"] for entry in listed}
     assert "pydantic" in installed
     assert installed & {"numpy", "websockets", "onnxruntime", "rich", "typer"} == set()
-    loaded = run(python, "-I", "-c", "import duologue, sys; print(*sys.modules)").split()
+    loaded = run(python, "-I", "-c", "import duologue, sys; duologue.RealtimeAgent; print(*sys.modules)").split()
     assert "duologue.agent" in loaded
     assert {name.partition(".")[0] for name in loaded} & {"numpy", "pydantic", "jsonschema", "websockets"} == set()
 

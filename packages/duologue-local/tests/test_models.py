@@ -149,7 +149,7 @@ async def test_twenty_turns_leave_the_memory_level(workers: Lease) -> None:
         prompts = [e.data["messages"] for e in reader.of(ProviderEvent) if e.kind == "prompt"]
     assert len(prompts) == 20
     assert [m["content"] for m in prompts[-1] if m["role"] == "user"][-1].endswith("number 19.")
-    assert 10 < len([m for m in prompts[-1] if m["role"] == "user"]) <= 20
+    assert 5 <= len([m for m in prompts[-1] if m["role"] == "user"]) <= 20, "old turns leave in large steps"
     assert sizes[-1] < sizes[5] * 1.1
 
 
