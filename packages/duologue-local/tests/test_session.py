@@ -142,12 +142,17 @@ async def test_noise_gets_no_reply(scripted: Make) -> None:
 
 async def test_speech_during_playback_cuts_the_reply(scripted: Make) -> None:
     """Order of events, no audio after, and the next prompt holds only what was heard."""
-    stages = scripted(asr=("Tell me.", "Stop it."), llm=("One two three four five six seven eight nine ten.", "Fine."))
+    told = [f"w{number}" for number in range(60)]
+    stages = scripted(asr=("Tell me.", "Stop it."), llm=(" ".join(told), "Fine."))
     async with open_session(stages) as (session, reader):
         await say(session)
+        await reader.wait(AudioOutputDelta)
+        began = asyncio.get_running_loop().time()
         await reader.wait(TranscriptDelta, lambda e: e.role == "assistant" and e.final)
         await asyncio.sleep(0.25)
         await say(session, speech(320))
+        await reader.wait(Interrupted)
+        heard_ms = (asyncio.get_running_loop().time() - began) * 1000
         await reader.wait(TurnComplete, lambda e: e.stop_reason is StopReason.interrupted)
         cut = [n for n in reader.names() if n != "TranscriptDelta"]
         assert cut[-3:] == ["SpeechStarted", "Interrupted", "TurnComplete"]
@@ -156,7 +161,8 @@ async def test_speech_during_playback_cuts_the_reply(scripted: Make) -> None:
         await reader.wait(TurnComplete, lambda e: e.response_id == "response-2")
         [_, (role, heard), last] = stages.llm.prompt()
         assert role == "assistant"
-        assert heard.split() in [["One", "two"], ["One", "two", "three"], ["One", "two", "three", "four"]]
+        assert heard.split() == told[: len(heard.split())]
+        assert heard_ms - 3 * WORD_MS < len(heard.split()) * WORD_MS <= heard_ms + WORD_MS
         assert last == ("user", "Stop it.")
         assert len([e for e in reader.of(TurnComplete) if e.response_id == "response-1"]) == 1
 
@@ -252,6 +258,32 @@ async def test_typed_text_during_playback_is_answered_after_it(scripted: Make) -
         assert stages.llm.prompt()[1] == ("assistant", "One two three four.")
 
 
+async def test_typed_text_while_a_reply_is_written_cuts_it(scripted: Make) -> None:
+    stages = scripted(llm=("One two three. | never", "Fine."))
+    async with open_session(stages) as (session, reader):
+        await session.send(TextBlock("Go."))
+        await session.commit()
+        await reader.wait(AudioOutputDelta)
+        await session.send(TextBlock("Next."))
+        await session.commit()
+        await reader.wait(TurnComplete, lambda e: e.response_id == "response-2")
+        assert [e.response_id for e in reader.of(Interrupted)] == ["response-1"]
+        assert [e.stop_reason for e in reader.of(TurnComplete)] == [StopReason.interrupted, StopReason.end_turn]
+
+
+async def test_within_the_grace_a_reply_that_is_over_can_be_cut(scripted: Make) -> None:
+    """Its turn is complete already, so there is no second TurnComplete."""
+    stages = scripted(asr=("Wait.",), llm=("One two.", "Fine."))
+    async with open_session(stages, transport={"barge_in": BargeIn(grace_ms=5000)}) as (session, reader):
+        await session.send(TextBlock("Go."))
+        await session.commit()
+        await reader.wait(TurnComplete)
+        await say(session)
+        await reader.wait(Interrupted)
+        await reader.wait(TurnComplete, lambda e: e.response_id == "response-2")
+        assert [e.response_id for e in reader.of(TurnComplete)] == ["response-1", "response-2"]
+
+
 async def test_speaking_on_before_the_reply_sounds_joins_the_turns(scripted: Make) -> None:
     stages = scripted(asr=("I think", "it is late."), llm=("| Yes.", "Indeed."))
     async with open_session(stages) as (session, reader):
@@ -290,6 +322,24 @@ async def test_manual_mode_takes_the_audio_between_commits(scripted: Make) -> No
         await reader.wait(TranscriptDelta, lambda e: e.delta == "Two.")
         assert not reader.of(SpeechStarted)
         assert [len(pcm) // 32 for pcm in stages.asr.heard] == [320 + 2016 + 320 + 32, 64]
+
+
+async def test_a_manual_turn_that_is_too_long_loses_its_beginning_and_says_so(
+    scripted: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duologue_local.listener.MAX_MANUAL", 10)
+    stages = scripted(asr=("One.", "Two."))
+    async with open_session(stages, turn_detection=TurnDetection(mode="manual")) as (session, reader):
+        await say(session, silence(320) + speech(320))
+        await session.commit()
+        problem = await reader.wait(Problem)
+        assert "first 0.3 s were dropped" in str(problem.exception)
+        await reader.wait(TurnComplete)
+        assert stages.asr.heard == [speech(320)]
+        await say(session, speech(320))
+        await session.commit()
+        await reader.wait(TurnComplete)
+        assert len(reader.of(Problem)) == 1
 
 
 async def test_commit_ends_a_spoken_turn_early(scripted: Make) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from duologue import AudioBlock, TextBlock
-from duologue.errors import ConfigurationError, ConnectFailed, ConnectionLost, DuologueError
+from duologue.errors import ConfigurationError, ConnectFailed, ConnectionLost, DuologueError, SessionClosed
 from duologue.testing import assert_no_leaks
 from duologue_local import LocalTransport, pool
 from duologue_local.channel import MAX_WAITING, ProcessChannel, ThreadChannel
@@ -381,6 +381,33 @@ def post_twice(channel: ThreadChannel) -> None:
     """The first may still find room, if the thread has taken a request."""
     for _ in range(2):
         channel.post({"op": "process", "id": MAX_WAITING, "stream": 1}, silence(32))
+
+
+async def test_a_failing_detection_ends_the_session_and_frees_the_microphone() -> None:
+    class Failing(LoudVAD):
+        go = threading.Event()
+
+        def process(self, frame: bytes) -> float:
+            self.go.wait(10)
+            raise RuntimeError("out of order")
+
+    stages = Stages()
+    stages.vad = Failing()
+    session = await stages.transport().connect(system="", tools=[])
+    reader = Reader(session)
+    await session.send(AudioBlock(silence(32)))
+    await asyncio.sleep(0.01)
+    sending = asyncio.ensure_future(session.send(AudioBlock(silence(10_000))))
+    await asyncio.sleep(0.01)
+    assert not sending.done()
+    Failing.go.set()
+    async with asyncio.timeout(2):
+        await sending
+        await reader.task
+    assert "out of order" in str(reader.error)
+    with pytest.raises(SessionClosed):
+        await session.send(AudioBlock(silence(32)))
+    await session.close()
 
 
 async def test_an_overloaded_stage_says_so() -> None:

@@ -26,7 +26,7 @@ MAX_BEHIND = 64
 """Frames (2 s) that may wait for the voice activity detection; then `send` waits."""
 FORGET_S = 0.2
 MAX_MANUAL = int(300_000 / FRAME_MS)
-"""Frames (5 min) of one manual turn; then the oldest are dropped and counted."""
+"""Frames (5 min) of one manual turn; then the oldest are dropped, counted and reported with the turn."""
 
 _streams = itertools.count(1)
 
@@ -56,6 +56,10 @@ class Hears(Protocol):
 
     def playing_ms(self) -> float | None:
         """How long the current reply sounds, 0.0 while it is being made, None without one."""
+        ...
+
+    def lost(self, seconds: float) -> None:
+        """So much of the user's turn was dropped."""
         ...
 
     def failed(self, error: DuologueError) -> None:
@@ -91,6 +95,7 @@ class Listener:
         self._rest = b""
         self._waiting: deque[tuple[bytes, float]] = deque()
         self._moved = asyncio.Event()
+        self._ended = False
         self._item = ""
         self._items = 0
         self._started_at = 0.0
@@ -104,7 +109,7 @@ class Listener:
         return self._machine is not None and self._machine.speaking
 
     async def send(self, pcm: bytes) -> None:
-        """Take audio; waits while the detection is far behind."""
+        """Take audio; waits while the detection is far behind, and no longer when the session ends."""
         frames, self._rest = whole_frames(self._rest + pcm)
         at = self._clock()
         for frame in frames:
@@ -114,7 +119,7 @@ class Listener:
                 self._waiting.append((frame, at))
         if self._machine is not None and frames:
             self._moved.set()
-            while len(self._waiting) > MAX_BEHIND:
+            while len(self._waiting) > MAX_BEHIND and not self._ended:
                 self._moved.clear()
                 await self._moved.wait()
 
@@ -135,6 +140,9 @@ class Listener:
         self._started_at = self.buffer.time(first) - FRAME_MS / 1000
         utterance = self._utterance(first, last, last, noise=False)
         self.buffer.forget(last)
+        if self.buffer.dropped:
+            self._hears.lost(self.buffer.dropped * FRAME_MS / 1000)
+            self.buffer.dropped = 0
         self._hears.speech_ended(utterance)
         return True
 
@@ -149,6 +157,7 @@ class Listener:
 
     async def close(self) -> None:
         """The session ends: the detection may forget this stream."""
+        self._end()
         if self._machine is not None:
             with contextlib.suppress(DuologueError, TimeoutError):  # it is gone, and with it what it knew
                 async with asyncio.timeout(FORGET_S):
@@ -176,7 +185,12 @@ class Listener:
                         self._act(decision)
                 self.buffer.forget(self._machine.keep)
         except DuologueError as exc:
+            self._end()
             self._hears.failed(exc)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._moved.set()
 
     def _act(self, decision: Decision) -> None:
         match decision:

@@ -224,6 +224,11 @@ class LocalSession:
         """How long the current reply sounds."""
         return self._floor.playing_ms()
 
+    def lost(self, seconds: float) -> None:
+        """A manual turn was too long."""
+        error = UnsupportedFormat(f"the turn was too long: its first {seconds:.1f} s were dropped; commit() more often")
+        self._outbox.put(Problem(error))
+
     def failed(self, error: DuologueError) -> None:
         """The session can't go on."""
         self._outbox.end(error)
