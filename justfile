@@ -12,6 +12,22 @@ test *arguments:
 models *arguments:
     uv run pytest -m models {{arguments}}
 
+# the tests that need the rig of scripts/audio_rig.py (PulseAudio; installed where we are root) or audio libraries
+audio *arguments:
+    uv run pytest -m "audio and not soak and not models" {{arguments}}
+
+# the tests that take minutes
+soak *arguments:
+    uv run pytest -m "soak" {{arguments}}
+
+# the tests on the sound card of scripts/audio_rig.py
+audio *arguments:
+    uv run pytest -m audio {{arguments}}
+
+# minutes of conversation on that sound card: self-interruptions, cuts, what was heard
+soak *arguments:
+    uv run python scripts/soak.py {{arguments}}
+
 # build every wheel and install each into a clean environment
 packaging *arguments:
     uv run pytest -m packaging {{arguments}}
