@@ -16,16 +16,9 @@ models *arguments:
 audio *arguments:
     uv run pytest -m "audio and not soak and not models" {{arguments}}
 
-# the tests that take minutes
+# what takes minutes: those tests, and long conversations on the rig (self-interruptions, cuts, what was heard)
 soak *arguments:
-    uv run pytest -m "soak" {{arguments}}
-
-# the tests on the sound card of scripts/audio_rig.py
-audio *arguments:
-    uv run pytest -m audio {{arguments}}
-
-# minutes of conversation on that sound card: self-interruptions, cuts, what was heard
-soak *arguments:
+    uv run pytest -m "soak"
     uv run python scripts/soak.py {{arguments}}
 
 # build every wheel and install each into a clean environment
