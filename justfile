@@ -12,6 +12,15 @@ test *arguments:
 models *arguments:
     uv run pytest -m models {{arguments}}
 
+# the tests that need the rig of scripts/audio_rig.py (PulseAudio; installed where we are root) or audio libraries
+audio *arguments:
+    uv run pytest -m "audio and not soak and not models" {{arguments}}
+
+# what takes minutes: those tests, and long conversations on the rig (self-interruptions, cuts, what was heard)
+soak *arguments:
+    uv run pytest -m "soak"
+    uv run python scripts/soak.py {{arguments}}
+
 # build every wheel and install each into a clean environment
 packaging *arguments:
     uv run pytest -m packaging {{arguments}}

@@ -79,6 +79,7 @@ class Rig:
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.folder = folder
+        self._server: subprocess.Popen[bytes] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -134,7 +135,7 @@ class Rig:
         command += [part for load in loads for part in ("-L", load)]
         environment = {**os.environ, **self.environment, "HOME": str(self.folder)}
         with log.open("w") as output:
-            server = subprocess.Popen(
+            server = self._server = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
         (self.folder / "pid").write_text(str(server.pid))
@@ -146,13 +147,27 @@ class Rig:
                 raise RigError(f"PulseAudio did not come up: {said}")
             time.sleep(0.05)
         for sink in ("spk", "mic_in") if setup in ("caller", "leak") else ("spk",):
-            self.pactl("load-module", "module-loopback", f"source={sink}.monitor", "sink=awake", "latency_msec=10")
+            self._keep_awake(sink)
         self.pactl("set-default-sink", "spk")
         if setup == "leak":
             self.pactl("load-module", "module-loopback", "source=spk.monitor", "sink=mic_in", "latency_msec=40")
             inputs = self.pactl("list", "short", "sink-inputs").splitlines()
             self.pactl("set-sink-input-volume", inputs[-1].split()[0], LEAK_VOLUME)
         self.pactl("set-default-source", self.source)
+
+    def _keep_awake(self, sink: str) -> None:
+        self.pactl("load-module", "module-loopback", f"source={sink}.monitor", "sink=awake", "latency_msec=10")
+
+    def kill_source(self) -> None:
+        """Take the microphone of `caller` or `leak` away."""
+        modules = self.pactl("list", "short", "modules").splitlines()
+        self.pactl("unload-module", next(line.split()[0] for line in modules if "sink_name=mic_in" in line))
+
+    def revive_source(self, rate: int = RATE) -> None:
+        """Bring it back, silent, as the default source."""
+        self.pactl("load-module", "module-null-sink", "sink_name=mic_in", f"rate={rate}", "channels=1")
+        self._keep_awake("mic_in")
+        self.pactl("set-default-source", "mic_in.monitor")
 
     @property
     def source(self) -> str:
@@ -180,9 +195,10 @@ class Rig:
                 if time.monotonic() > until:
                     os.kill(pid, signal.SIGKILL)
                     until = float("inf")
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
                 time.sleep(0.02)
+        if self._server is not None:
+            self._server.wait(timeout=5)
+            self._server = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _pactl(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -21,6 +21,9 @@ BEFORE_S = 1.2
 LONGEST_S = 4.0
 """A cut that takes longer than this is none."""
 
+STAYS = 40
+"""So many frames after a cut, 200 ms, the reply stays away."""
+
 Sound = NDArray[np.int16] | NDArray[np.float64]
 
 
@@ -59,10 +62,10 @@ def find(known: Sound, recording: Sound) -> tuple[int, float]:
     return at, float(likeness[at] / scale) if scale else 0.0
 
 
-def levels(sound: Sound) -> NDArray[np.float64]:
-    """Root mean square of each whole frame."""
+def frames(sound: Sound) -> NDArray[np.float64]:
+    """The whole frames of a sound, a row each."""
     whole = len(sound) // FRAME * FRAME
-    return np.sqrt(np.mean(sound[:whole].astype(np.float64).reshape(-1, FRAME) ** 2, axis=1))
+    return sound[:whole].astype(np.float64).reshape(-1, FRAME)
 
 
 def without(recording: Sound, known: Sound, at: int) -> NDArray[np.float64]:
@@ -95,13 +98,17 @@ def cut_of(recording: Sound, reply: Sound, user: Sound, onset: int, *, apart: bo
     before = rest[max(0, onset - int(BEFORE_S * RATE)) : onset]
     position, match = find(before, reply)
     lead = position + len(before)  # the sample of the reply that was at the speaker when the user began
-    expected = levels(reply[lead : lead + int(LONGEST_S * RATE)])
-    found = levels(rest[onset : onset + len(expected) * FRAME])
-    size = min(len(expected), len(found))
-    sounds = expected[:size] > AUDIBLE
-    missing = sounds & (found[:size] < expected[:size] / 4)
-    # two frames in a row: the border of a frame may fall between a sound and its end
-    gone = np.flatnonzero(missing[:-1] & missing[1:])
+    wanted = reply[lead : lead + int(LONGEST_S * RATE)]
+    wanted = frames(wanted[: len(rest) - onset])
+    found = frames(rest[onset : onset + wanted.size])
+    sounds = np.sqrt(np.mean(wanted**2, axis=1)) > AUDIBLE
+    # how much of the reply there is in each frame: 1.0 or 0.0, and something around that where the user's voice remains
+    share = np.sum(wanted * found, axis=1) / np.maximum(1.0, np.sum(wanted**2, axis=1))
+    missing = sounds & (share < 0.5)
+    stays = [
+        missing[n] and np.sum(missing[n : n + STAYS]) > 0.8 * np.sum(sounds[n : n + STAYS]) for n in range(len(missing))
+    ]
+    gone = np.flatnonzero(stays)
     if not len(gone):
         return None
     end = int(gone[0])

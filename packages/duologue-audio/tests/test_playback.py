@@ -1,10 +1,9 @@
 """The ledger of the speaker: heard is what left it, and never more than came in."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from duologue_audio.backend import PlayedBlock
 from duologue_audio.playback import REMEMBERED, Position, SegmentTable, Utterance
+from hypothesis import given
+from hypothesis import strategies as st
 
 RATE = 48000
 BLOCK = 480

@@ -177,3 +177,17 @@ async def test_a_rare_underrun_changes_nothing():
             backend.freeze(0.05)
         await asyncio.sleep(1)
         assert (audio.stats.output_underruns, audio.stats.restarts) == (12, 0)
+
+
+@virtual_time
+async def test_a_stream_that_spins_is_given_up_but_not_again_and_again():
+    backend = MemoryBackend()
+    async with DuplexAudio(backend=backend) as audio:
+        events = audio.events()
+        for _ in range(10):
+            await asyncio.sleep(1)
+            backend.streams[-1].strained = True
+        assert (await anext(events)).reason == "the audio system spins instead of waiting"
+        assert audio.stats.restarts == 4
+        await asyncio.sleep(600)
+        assert audio.stats.restarts == 5

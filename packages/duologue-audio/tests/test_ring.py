@@ -1,11 +1,10 @@
 """The rings between audio thread and event loop: nothing doubled, nothing torn, every loss counted."""
 
 import numpy as np
+from duologue_audio.ring import PairRing, PlayRing
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
-from duologue_audio.ring import PairRing, PlayRing
 
 CAPACITY = 7
 

@@ -125,6 +125,11 @@ class DeviceStream(Protocol):
         ...
 
     @property
+    def strained(self) -> bool:
+        """Whether the audio system burns processor time that a stream opened anew would probably not."""
+        ...
+
+    @property
     def served(self) -> int:
         """Device blocks so far."""
         ...
@@ -187,8 +192,8 @@ class Backend(Protocol):
         """Something that changes when the default devices change; None where that can't be seen."""
         ...
 
-    async def open(self, spec: StreamSpec, *, rescan: bool = False) -> DeviceStream:
-        """Open devices at their own rate; `rescan` looks for new ones first.
+    async def open(self, spec: StreamSpec) -> DeviceStream:
+        """Open devices at their own rate, also ones that were plugged in a moment ago.
 
         Raises:
             DeviceUnavailable: there is no such device, or it can't be opened.

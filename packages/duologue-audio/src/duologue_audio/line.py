@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from duologue_audio.backend import Backend, Captured, DeviceStream, Samples
     from duologue_audio.sound import Playable
 
-TICK_S = 0.005  # half a device block
+TICK_S = 0.01  # a device block; half as often costs half as much as looking twice a block
 SILENT_S = 0.5  # a device that serves nothing for so long is gone
 START_S = 5.0  # at first it has longer: a PulseAudio sink that slept has been seen to stand still for 2 s
 LOOK_S = 1.0  # between two looks at the default devices
 RETRY_S = 0.25
+EASINGS = 4  # as often is a stream given up because it spins,
+EASINGS_S = 600.0  # in this time; where that does not help, it stays
 UNEASY = 4  # so many underruns,
 UNEASY_S = 10.0  # within this time: ask for more latency, where it is ours to choose
 PATIENT_S = 0.06  # measured (decision 0020): none at this latency where 20 ms had dozens in 20 s
@@ -95,6 +97,7 @@ class Line:
         self._past = _Past()
         self._turn = 0
         self._quiet_since: float | None = None
+        self._eased: deque[float] = deque(maxlen=EASINGS)
         self._fed = 0.0  # when something was last fed
         self._default_moved = False
 
@@ -272,6 +275,9 @@ class Line:
                 if self._is_uneasy(underruns):
                     self._spec = replace(self._spec, latency=PATIENT_S)
                     return f"it ran dry {UNEASY} times in {UNEASY_S:g} s: more latency is asked of it"
+            if stream.strained and (len(self._eased) < EASINGS or now - self._eased[0] > EASINGS_S):
+                self._eased.append(now)
+                return "the audio system spins instead of waiting"
             if self._default_moved:
                 return "another device is the default now"
 
@@ -305,7 +311,7 @@ class Line:
         self._outbox.move(back, lost.rate)
         while True:
             with contextlib.suppress(DuologueError):  # not there yet: it is tried again until the line is closed
-                stream = await self._backend.open(self._spec, rescan=True)
+                stream = await self._backend.open(self._spec)
                 break
             await asyncio.sleep(RETRY_S)
         gap = max(0.0, stream.now() - began)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from duologue.errors import DeviceUnavailable
 
 from duologue_audio.backend import Device, DeviceName, StreamSpec
+from duologue_audio.blocking import on_thread
 from duologue_audio.callback import CallbackStream
 from duologue_audio.defaults import current_defaults
+from duologue_audio.mixer import MixerStream
+from duologue_audio.strain import StrainGauge, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
+    from types import ModuleType
 
     from duologue_audio.backend import DeviceStream
 
-T = TypeVar("T")
 
 BLOCK_MS = 10
 CLOSE_S = 1.0
@@ -48,8 +50,26 @@ def load() -> Any:
     return sounddevice
 
 
+def load_mixer() -> ModuleType | None:
+    """Return the module rtmixer, None where it is not installed: it has no wheel for every platform."""
+    try:
+        import rtmixer  # type: ignore[import-untyped]  # not everywhere
+    except ImportError:
+        return None
+    module: ModuleType = rtmixer
+    return module
+
+
 class PortAudioBackend:
-    """The devices of this machine, each at its own rate in blocks of 10 ms."""
+    """The devices of this machine, each at its own rate in blocks of 10 ms.
+
+    Attributes:
+        engine: who serves a duplex device: "mixer" is rtmixer's C callback, "callback" Python's; "auto" takes the first
+            that is installed. A device for one direction only is always served by Python.
+    """
+
+    def __init__(self, engine: Literal["auto", "mixer", "callback"] = "auto") -> None:
+        self.engine = engine
 
     def devices(self) -> list[Device]:
         """List them.
@@ -57,29 +77,36 @@ class PortAudioBackend:
         Raises:
             DeviceUnavailable: PortAudio is missing.
         """
-        sd = load()
         with _ONE_AT_A_TIME:
-            if not _open_streams:
-                _rescan(sd)
-            return _list(sd)
+            return _list(_up_to_date())
 
     async def defaults(self) -> object:
         """What the default devices are, as far as the system tells without being disturbed."""
-        return await _on_thread(current_defaults)
+        return await on_thread(current_defaults)
 
-    async def open(self, spec: StreamSpec, *, rescan: bool = False) -> DeviceStream:
+    async def open(self, spec: StreamSpec) -> DeviceStream:
         """Open a stream on a thread of its own: a device may take seconds.
 
         Raises:
             DeviceUnavailable: PortAudio or the device is missing, or the device can't be opened.
         """
-        return await _on_thread(lambda: _open(spec, rescan), undo=lambda stream: stream.shut())
+        return await on_thread(lambda: _open(spec, self.engine), undo=lambda stream: stream.shut())
 
 
-def _rescan(sd: Any) -> None:
-    """Look for devices anew; ends every open stream, so only where there is none."""
-    sd._terminate()
-    sd._initialize()
+def _up_to_date() -> Any:
+    """Return sounddevice, knowing today's devices: PortAudio looks for them only as it starts.
+
+    Starting it anew ends every open stream, so it happens only while there is none.
+
+    Raises:
+        DeviceUnavailable: PortAudio is missing.
+    """
+    known = "sounddevice" in sys.modules
+    sd = load()
+    if known and not _open_streams:
+        sd._terminate()
+        sd._initialize()
+    return sd
 
 
 def _list(sd: Any) -> list[Device]:
@@ -127,16 +154,22 @@ def _find(devices: list[Device], wanted: DeviceName, kind: str) -> Device:
     return found[0]
 
 
-def _open(spec: StreamSpec, rescan: bool) -> PortAudioStream:
+def _open(spec: StreamSpec, engine: str) -> PortAudioStream | PortAudioMixer:
     global _open_streams
-    sd = load()
     with _ONE_AT_A_TIME:
-        if rescan and not _open_streams:
-            _rescan(sd)
+        sd = _up_to_date()
         devices = _list(sd)
         source = _find(devices, spec.input, "input") if spec.capture else None
         sink = _find(devices, spec.output, "output") if spec.play else None
-        stream = PortAudioStream(sd, spec, source, sink)
+        mixer = load_mixer() if source is not None and sink is not None and engine != "callback" else None
+        if engine == "mixer" and mixer is None:
+            raise DeviceUnavailable("the engine 'mixer' needs both directions and the package: `pip install rtmixer`")
+        rate = _native_rate(sd, spec, source, sink)
+        stream: PortAudioStream | PortAudioMixer
+        if mixer is not None and source is not None and sink is not None:
+            stream = PortAudioMixer(sd, mixer, spec, rate, source, sink)
+        else:
+            stream = PortAudioStream(sd, spec, rate, source, sink)
         _open_streams += 1
         return stream
 
@@ -164,56 +197,30 @@ def _native_rate(sd: Any, spec: StreamSpec, source: Device | None, sink: Device 
     return main.rate
 
 
-class PortAudioStream(CallbackStream):
-    """A stream that PortAudio calls back on its own thread."""
+class _Opened:
+    """What both kinds of stream do with PortAudio's."""
 
-    def __init__(self, sd: Any, spec: StreamSpec, source: Device | None, sink: Device | None) -> None:
-        main = sink or source
-        assert main is not None
-        rate = _native_rate(sd, spec, source, sink)
-        super().__init__(
-            rate,
-            rate * BLOCK_MS // 1000,
-            0 if source is None else min(spec.channels, source.inputs),
-            0 if sink is None else min(spec.channels, sink.outputs),
-        )
-        self.device = " / ".join(dict.fromkeys(d.name for d in (source, sink) if d is not None))
-        self._closed = False
-        common = {"samplerate": rate, "blocksize": self.block, "dtype": "int16", "latency": spec.latency}
-        common |= {"finished_callback": self._ended, "dither_off": True}
-        self._finished = False
-        try:
-            if source is None:
-                self._stream = sd.RawOutputStream(
-                    device=main.index, channels=self.output_channels, callback=self._play_only, **common
-                )
-            elif sink is None:
-                self._stream = sd.RawInputStream(
-                    device=main.index, channels=self.input_channels, callback=self._record_only, **common
-                )
-            else:
-                self._stream = sd.RawStream(
-                    device=(source.index, sink.index),
-                    channels=(self.input_channels, self.output_channels),
-                    callback=self._both,
-                    **common,
-                )
-            latency = self._stream.latency
-            self.latency = float(latency[1] if isinstance(latency, tuple) else latency)
-            self._stream.start()
-        except sd.PortAudioError as error:
-            with contextlib.suppress(sd.PortAudioError, AttributeError):
-                self._stream.close()
-            raise DeviceUnavailable(f"the device {self.device!r} can't be opened at {rate} Hz: {error}") from error
+    device = ""
+
+    def __init__(self) -> None:
+        self._closed = self._finished = False
+        self._stream: Any = None
+        self._gauge = StrainGauge(set())
 
     @property
     def alive(self) -> bool:
         """Whether PortAudio still serves it."""
         return not self._finished and not self._closed
 
-    def now(self) -> float:
-        """Monotonic time."""
-        return time.monotonic()
+    @property
+    def strained(self) -> bool:
+        """Whether PortAudio's thread spins."""
+        return self._gauge.strained
+
+    def _start(self) -> None:
+        before = threads()
+        self._stream.start()
+        self._gauge = StrainGauge(threads() - before)
 
     async def close(self) -> None:
         """Abort the stream; a device that does not let go within a second is left to its thread."""
@@ -221,7 +228,7 @@ class PortAudioStream(CallbackStream):
             return
         self._closed = True
         with contextlib.suppress(TimeoutError):
-            await _on_thread(self.shut, deadline=CLOSE_S)
+            await on_thread(self.shut, deadline=CLOSE_S)
 
     def shut(self) -> None:
         """Abort and close, however long it takes."""
@@ -233,6 +240,57 @@ class PortAudioStream(CallbackStream):
 
     def _ended(self) -> None:
         self._finished = True
+
+    def _common(self, spec: StreamSpec, rate: int, block: int, *devices: Device | None) -> dict[str, Any]:
+        """Name the stream; return the arguments all of PortAudio's share."""
+        self.device = " / ".join(dict.fromkeys(device.name for device in devices if device is not None))
+        return {
+            "samplerate": rate,
+            "blocksize": block,
+            "latency": spec.latency,
+            "finished_callback": self._ended,
+            "dither_off": True,
+        }
+
+    @contextlib.contextmanager
+    def _explained(self, sd: Any, rate: int) -> Iterator[None]:
+        try:
+            yield
+        except sd.PortAudioError as error:
+            if self._stream is not None:
+                self._stream.close(ignore_errors=True)
+            raise DeviceUnavailable(f"the device {self.device!r} can't be opened at {rate} Hz: {error}") from error
+
+
+class PortAudioStream(_Opened, CallbackStream):
+    """A stream for which PortAudio calls Python, on a thread of its own."""
+
+    def __init__(self, sd: Any, spec: StreamSpec, rate: int, source: Device | None, sink: Device | None) -> None:
+        inputs = 0 if source is None else min(spec.channels, source.inputs)
+        outputs = 0 if sink is None else min(spec.channels, sink.outputs)
+        _Opened.__init__(self)
+        CallbackStream.__init__(self, rate, rate * BLOCK_MS // 1000, inputs, outputs)
+        common = self._common(spec, rate, self.block, source, sink) | {"dtype": "int16"}
+        with self._explained(sd, rate):
+            if source is None and sink is not None:
+                self._stream = sd.RawOutputStream(
+                    device=sink.index, channels=outputs, callback=self._play_only, **common
+                )
+            elif sink is None and source is not None:
+                self._stream = sd.RawInputStream(
+                    device=source.index, channels=inputs, callback=self._record_only, **common
+                )
+            elif source is not None and sink is not None:
+                self._stream = sd.RawStream(
+                    device=(source.index, sink.index), channels=(inputs, outputs), callback=self._both, **common
+                )
+            latency = self._stream.latency
+            self.latency = float(latency[1] if isinstance(latency, tuple) else latency)
+            self._start()
+
+    def now(self) -> float:
+        """Monotonic time."""
+        return time.monotonic()
 
     def _both(self, heard: Any, out: Any, frames: int, times: Any, status: Any) -> None:
         near = np.frombuffer(heard, np.int16).reshape(frames, self.input_channels)
@@ -253,35 +311,17 @@ class PortAudioStream(CallbackStream):
         return time.monotonic() + (ahead if 0 < ahead < SANE_S else self.latency)
 
 
-async def _on_thread(
-    work: Callable[[], T], *, deadline: float | None = None, undo: Callable[[T], None] | None = None
-) -> T:
-    """Run a call that may hang on a daemon thread of its own; `undo` its result if nobody waits for it any more.
+class PortAudioMixer(_Opened, MixerStream):
+    """A duplex stream for which PortAudio calls C."""
 
-    Raises:
-        TimeoutError: it takes longer than `deadline` seconds; it goes on by itself.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def finish(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            if error is None and undo is not None:
-                threading.Thread(target=undo, args=(result,), name="duologue audio undo", daemon=True).start()
-        elif error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except Exception as caught:  # carried to the task that waits
-            error = caught
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(finish, result, error)
-
-    threading.Thread(target=run, name="duologue audio device", daemon=True).start()
-    async with asyncio.timeout(deadline):
-        return await future
+    def __init__(self, sd: Any, rtmixer: Any, spec: StreamSpec, rate: int, source: Device, sink: Device) -> None:
+        channels = min(spec.channels, source.inputs), min(spec.channels, sink.outputs)
+        block = rate * BLOCK_MS // 1000
+        _Opened.__init__(self)
+        with self._explained(sd, rate):
+            self._stream = rtmixer.MixerAndRecorder(
+                device=(source.index, sink.index), channels=channels, **self._common(spec, rate, block, source, sink)
+            )
+            MixerStream.__init__(self, rtmixer, self._stream, rate, block, channels)
+            self.begin()
+            self._start()

@@ -73,6 +73,10 @@ class MemoryBackend:
         self._played = [np.concatenate(self._played)]
         return self._played[0]
 
+    def forget(self) -> None:
+        """Empty `played`: it grows as long as anything plays."""
+        self._played.clear()
+
     def now(self) -> float:
         """The time on its clock."""
         return asyncio.get_running_loop().time() if self._clock is None else self._clock()
@@ -101,13 +105,12 @@ class MemoryBackend:
         """The default device's name."""
         return self.default
 
-    async def open(self, spec: StreamSpec, *, rescan: bool = False) -> MemoryStream:
+    async def open(self, spec: StreamSpec) -> MemoryStream:
         """Open it.
 
         Raises:
             DeviceUnavailable: it is unplugged, or another name was asked for.
         """
-        del rescan  # there is nothing that could be stale
         for wanted in [*([spec.input] if spec.capture else []), *([spec.output] if spec.play else [])]:
             self._check(wanted)
         self.specs.append(spec)
@@ -142,6 +145,7 @@ class MemoryStream(CallbackStream):
     def __init__(self, backend: MemoryBackend, input_channels: int, output_channels: int) -> None:
         super().__init__(backend.rate, round(backend.rate * backend.block_ms / 1000), input_channels, output_channels)
         self.alive = True
+        self.strained = False
         self.device = backend.default
         self.latency = backend.latency_ms / 1000
         self._backend = backend
