@@ -271,7 +271,7 @@ def test_no_devices_are_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> N
 def test_without_portaudio_one_line_says_what_to_install(arguments: list[str]) -> None:
     code = (
         "import ctypes.util, sys; ctypes.util.find_library = lambda name: None;"
-        "from duologue_cli.main import run; sys.exit(run(sys.argv[1:]))"
+        "from duologue_cli.command import run; sys.exit(run(sys.argv[1:]))"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
