@@ -40,7 +40,7 @@ class ArrayResampler:
         self.taken = self.given = 0
         self._stream: Any = None
         if self.from_rate != self.to_rate:
-            import soxr  # type: ignore[import-untyped]  # with numpy, heavy: loaded by the first conversion
+            import soxr  # with numpy, heavy: loaded by the first conversion
 
             # float32: the int16 engine dithers, so silence would hiss and the pieces' lengths would be audible.
             # vr: the engine for a fixed ratio works in large blocks and falls up to 40 ms behind, by turns; this one
