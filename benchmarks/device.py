@@ -91,13 +91,15 @@ class Watch:
         if self._watcher is None:
             times = self._times[: self._count]
             return times[:, 0], (times[:, 1] - times[:, 0]) * 1e6
-        moved = np.array(json.loads(self._watcher.communicate()[0]))
+        moved = np.array(json.loads(self._watcher.communicate()[0]) or [[0.0, 0.0]])  # none: the stream was replaced
         times = np.repeat(moved[:, 0], np.diff(moved[:, 1] // 480, prepend=0).astype(int))
-        return times, np.zeros(1)
+        return times, np.zeros(0)
 
 
 def percentiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
-    """Median, p99 and p99.9."""
+    """Median, p99 and p99.9; nothing where nothing was measured."""
+    if not len(values):
+        return {}
     return {name: round(float(np.percentile(values, q)), 3) for name, q in (("p50", 50), ("p99", 99), ("p99.9", 99.9))}
 
 

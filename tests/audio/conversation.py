@@ -174,8 +174,8 @@ async def converse(
     voice = VoiceLoop(agent, audio, cancel_echo=echo != "off")
     async with agent, contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        speaker = await stack.enter_async_context(_recording("spk", folder / "speaker"))
-        user = await stack.enter_async_context(_recording(SINKS[setup], folder / "user"))
+        speaker = await stack.enter_async_context(recorded("spk", folder / "speaker"))
+        user = await stack.enter_async_context(recorded(SINKS[setup], folder / "user"))
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             talking = tasks.create_task(voice.run())
@@ -198,7 +198,7 @@ async def converse(
 
 
 @dataclass(slots=True)
-class _Recording:
+class Recording:
     sink: str
     path: Path
     began: float = 0.0
@@ -209,7 +209,7 @@ class _Recording:
 
 
 @contextlib.asynccontextmanager
-async def _recording(sink: str, path: Path) -> AsyncIterator[_Recording]:
+async def recorded(sink: str, path: Path) -> AsyncIterator[Recording]:
     """Record what a sink plays."""
     options = ["--raw", "--format=s16le", f"--rate={RATE}", "--channels=1", "--latency-msec=20"]
     with path.open("wb") as file:
@@ -219,7 +219,7 @@ async def _recording(sink: str, path: Path) -> AsyncIterator[_Recording]:
                 while not path.stat().st_size:
                     await asyncio.sleep(0.005)
             seconds = path.stat().st_size / 2 / RATE
-            yield _Recording(sink, path, asyncio.get_running_loop().time() - seconds)
+            yield Recording(sink, path, asyncio.get_running_loop().time() - seconds)
         finally:
             parec.terminate()
             await parec.wait()
@@ -232,7 +232,7 @@ class _Stage:
     agent: Witness
     audio: DuplexAudio
     voice: VoiceLoop
-    speaker: _Recording
+    speaker: Recording
     sink: str
     gain: float
 
@@ -261,7 +261,7 @@ class _Stage:
         said = len(self.agent.said)
         injection = Injection(PHRASES[number % len(PHRASES)], loop.time() - self.speaker.began, response)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._say(sound))
+            tasks.create_task(say((sound * self.gain).astype(np.int16), self.sink))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_S + len(sound) / RATE):
                     while self.agent.cuts.get(response, (0.0, None))[1] is None:
@@ -274,19 +274,19 @@ class _Stage:
         injection.understood = " ".join(self.agent.said[said:])
         return injection
 
-    async def _say(self, sound: NDArray[np.int16]) -> None:
-        with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-            with wave.open(file.name, "wb") as out:
-                out.setnchannels(1)
-                out.setsampwidth(2)
-                out.setframerate(RATE)
-                out.writeframes((sound * self.gain).astype("<i2").tobytes())
-            paplay = await asyncio.create_subprocess_exec("paplay", f"--device={self.sink}", file.name)
-            await paplay.wait()
+
+async def say(sound: NDArray[np.int16], sink: str) -> None:
+    """Play a sound into a sink."""
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        with wave.open(file.name, "wb") as out:
+            out.setparams((1, 2, RATE, len(sound), "NONE", ""))
+            out.writeframes(sound.astype("<i2").tobytes())
+        paplay = await asyncio.create_subprocess_exec("paplay", f"--device={sink}", file.name)
+        await paplay.wait()
 
 
 def _judge(
-    report: Report, agent: Witness, speaker: _Recording, user: _Recording, phrases: Sequence[NDArray[np.int16]]
+    report: Report, agent: Witness, speaker: Recording, user: Recording, phrases: Sequence[NDArray[np.int16]]
 ) -> None:
     """Compare what we were told with the recordings."""
     import soxr
