@@ -140,6 +140,17 @@ async def test_noise_gets_no_reply(scripted: Make) -> None:
         assert [p for n in range(len(stages.llm.requests)) for p in stages.llm.prompt(n)] == [("user", "Hello.")]
 
 
+async def test_a_blip_of_three_frames_gets_no_reply(scripted: Make) -> None:
+    """It begins a turn, since speech may follow; by itself it is too short for any word."""
+    stages = scripted(asr=("You.", "Hello."))
+    async with open_session(stages) as (session, reader):
+        await say(session, speech(96) + silence(352))
+        await reader.wait(TranscriptDelta, lambda e: e.role == "user" and e.final and not e.delta)
+        await say(session)
+        await reader.wait(TurnComplete)
+        assert stages.llm.prompt() == [("user", "Hello.")]
+
+
 async def test_speech_during_playback_cuts_the_reply(scripted: Make) -> None:
     """Order of events, no audio after, and the next prompt holds only what was heard."""
     told = [f"w{number}" for number in range(60)]
@@ -214,6 +225,25 @@ async def test_interrupt_by_the_application(scripted: Make) -> None:
         await session.send(TextBlock("Next."))
         await session.commit()
         await reader.wait(TurnComplete, lambda e: e.response_id == "response-2")
+
+
+async def test_audio_that_waits_for_a_slow_reader_is_dropped_by_a_cut(scripted: Make) -> None:
+    stages = scripted(llm=("One two three four five six.",))
+    session = await stages.transport().connect(system="", tools=[])
+    await session.send(TextBlock("Go."))
+    await session.commit()
+    async with asyncio.timeout(5):
+        while not stages.tts.spoken:
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    await session.interrupt()
+    reader = Reader(session)
+    done = await reader.wait(TurnComplete)
+    assert done.stop_reason is StopReason.interrupted
+    assert reader.said()
+    assert reader.of(AudioOutputDelta) == []
+    await session.close()
+    await reader.task
 
 
 async def test_truncate_corrects_the_memory(scripted: Make) -> None:

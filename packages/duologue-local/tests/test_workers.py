@@ -227,7 +227,8 @@ def parent(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     script = folder / "script.py"
     script.write_text(PARENT.format(tests=str(Path(__file__).parent)))
     (folder / "json.py").write_text("raise AssertionError('a file beside the script got into the worker')")
-    return subprocess.Popen([sys.executable, "-P", str(script), *arguments], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-P", str(script), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
@@ -285,6 +286,12 @@ def test_a_worker_ends_with_its_input_and_keeps_its_output_clean(installed: Path
         assert answer is not None
         assert (ready[0]["kind"], answer[0]["kind"]) == ("ready", "done")
         process.send_signal(signal.SIGINT)  # Ctrl-C reaches the whole group: a worker leaves it to its parent
+        time.sleep(0.1)  # the signal is delivered some time; a worker that obeys it is gone by now
+        process.stdin.write(asked)
+        process.stdin.flush()
+        again = read(process.stdout)  # type: ignore[arg-type]
+        assert again is not None
+        assert again[0]["kind"] == "done"
         process.stdin.close()
         assert process.wait(10) == 0
         assert b"native noise" in process.stderr.read()

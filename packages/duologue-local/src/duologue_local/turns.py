@@ -39,7 +39,7 @@ class TurnSettings:
     prefix_ms: float = 320
     end_silence_ms: float = 320
     speculate_ms: float = 160
-    min_speech_ms: float = 96
+    min_speech_ms: float = 128
     max_turn_ms: float = 60_000
     interrupts: bool = True
     barge_in: BargeIn = field(default_factory=BargeIn)
