@@ -390,7 +390,6 @@ async def test_hundreds_of_tool_words_do_not_break_the_router(workers: Lease) ->
         assert (await reader.wait(TurnComplete, within=30)).stop_reason is not StopReason.error
 
 
-@pytest.mark.usefixtures("workers")
 class TestContract(TransportContract):
     """What every transport promises, with the real models."""
 
@@ -400,6 +399,10 @@ class TestContract(TransportContract):
     tools: ClassVar[list[Any]] = DEMO_TOOLS
     tool_prompt = "Set a timer for five minutes."
     patience = 30.0
+
+    @pytest.fixture(autouse=True)
+    def _speak(self, workers: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(self), "spoken", asyncio.run(spoken(workers, "What is the capital of France?")))
 
     def transport(self) -> LocalTransport:
         return LocalTransport(max_sessions=8)
