@@ -1,0 +1,39 @@
+"""What WebSocket providers share: codecs, links that survive, capture and replay. Loaded only when used."""
+
+from duologue.effects import AnswerCall, StopReply, Truncate
+from duologue.wire.codec import Codec, CodecFactory, Frame, Opening, ServerCodec
+from duologue.wire.commands import (
+    ClearInput,
+    ClientCommand,
+    Command,
+    CommitTurn,
+    NotePlayback,
+    SendContent,
+    SetUp,
+    UpdateSession,
+)
+from duologue.wire.endpoint import Endpoint, EndpointSource, KeepAlive
+from duologue.wire.secrets import Secrets
+
+__all__ = [
+    "AnswerCall",
+    "ClearInput",
+    "ClientCommand",
+    "Codec",
+    "CodecFactory",
+    "Command",
+    "CommitTurn",
+    "Endpoint",
+    "EndpointSource",
+    "Frame",
+    "KeepAlive",
+    "NotePlayback",
+    "Opening",
+    "Secrets",
+    "SendContent",
+    "ServerCodec",
+    "SetUp",
+    "StopReply",
+    "Truncate",
+    "UpdateSession",
+]
