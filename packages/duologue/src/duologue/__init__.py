@@ -60,6 +60,7 @@ from duologue.transport import (
     HearsPlayback,
     RealtimeSession,
     RealtimeTransport,
+    ReplaysHistory,
     TruncatesPlayback,
     TurnDetection,
     UpdatesSession,
@@ -68,6 +69,7 @@ from duologue.types import CallRecord, Message, StopReason, Usage, WordTime
 
 if TYPE_CHECKING:
     from duologue.agent import RealtimeAgent
+    from duologue.wire import Codec, Endpoint, LinkPolicy, Opening, WireSession
 
 __all__ = [
     "AgentChanged",
@@ -77,6 +79,7 @@ __all__ = [
     "CallRecord",
     "Capabilities",
     "ClearsInput",
+    "Codec",
     "ConfigurationError",
     "ConnectFailed",
     "ConnectionLost",
@@ -84,6 +87,7 @@ __all__ = [
     "DeviceLost",
     "DeviceUnavailable",
     "DuologueError",
+    "Endpoint",
     "Error",
     "Event",
     "GoingAway",
@@ -92,9 +96,11 @@ __all__ = [
     "Interrupted",
     "InvalidArguments",
     "LinkError",
+    "LinkPolicy",
     "LocalProtocolError",
     "Message",
     "MissingExtra",
+    "Opening",
     "Problem",
     "ProtocolError",
     "ProviderEvent",
@@ -105,6 +111,7 @@ __all__ = [
     "Reconnected",
     "Reconnecting",
     "RemoteProtocolError",
+    "ReplaysHistory",
     "ResumeFailed",
     "SessionClosed",
     "SessionStarted",
@@ -134,6 +141,7 @@ __all__ = [
     "UnsupportedFormat",
     "UpdatesSession",
     "Usage",
+    "WireSession",
     "WordTime",
     "available_transports",
     "configured_transports",
@@ -143,11 +151,21 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load the agent, and asyncio with it, when it is first named: events, blocks and tools do without."""
-    if name == "RealtimeAgent":
-        from duologue.agent import RealtimeAgent
+_LATER = {
+    "RealtimeAgent": "duologue.agent",
+    "Codec": "duologue.wire",
+    "Endpoint": "duologue.wire",
+    "LinkPolicy": "duologue.wire",
+    "Opening": "duologue.wire",
+    "WireSession": "duologue.wire",
+}
 
-        globals()[name] = RealtimeAgent
-        return RealtimeAgent
+
+def __getattr__(name: str) -> Any:
+    """Load the agent and the wire layer when they are first named: events, blocks and tools do without."""
+    if name in _LATER:
+        import importlib
+
+        found = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

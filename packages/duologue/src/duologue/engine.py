@@ -39,7 +39,7 @@ from duologue.inbox import Inbox
 from duologue.rates import InputConverter, OutputConverter
 from duologue.tasks import TaskSet
 from duologue.toolrun import ToolRunner
-from duologue.transport import Capabilities, TruncatesPlayback
+from duologue.transport import Capabilities, ReplaysHistory, TruncatesPlayback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -90,6 +90,8 @@ class Engine:
         self.conversation = Conversation(
             tools, capabilities=capabilities, turn_detection=turn_detection, history=history
         )
+        if isinstance(session, ReplaysHistory):
+            session.replay_from(lambda: self.conversation.history)
         self.inbox = Inbox(MAX_WAITING_BYTES, self._delivered)
         self._input = InputConverter(input_format, capabilities.input_rates)
         self._output = OutputConverter(output_format, capabilities.output_rate)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from duologue.blocks import ContentBlock
     from duologue.events import Event
     from duologue.tool import Tool
@@ -188,4 +190,13 @@ class ClearsInput(Protocol):
 
     async def clear(self) -> None:
         """Forget the audio of the unfinished turn."""
+        ...
+
+
+@runtime_checkable
+class ReplaysHistory(Protocol):
+    """A session that may have to tell a new connection what was said."""
+
+    def replay_from(self, history: Callable[[], Sequence[Message]]) -> None:
+        """Ask here for what was said; called once, before anything is sent."""
         ...

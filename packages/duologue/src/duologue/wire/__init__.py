@@ -13,7 +13,9 @@ from duologue.wire.commands import (
     UpdateSession,
 )
 from duologue.wire.endpoint import Endpoint, EndpointSource, KeepAlive
+from duologue.wire.policy import LinkPolicy
 from duologue.wire.secrets import Secrets
+from duologue.wire.session import WireSession
 
 __all__ = [
     "AnswerCall",
@@ -27,6 +29,7 @@ __all__ = [
     "EndpointSource",
     "Frame",
     "KeepAlive",
+    "LinkPolicy",
     "NotePlayback",
     "Opening",
     "Secrets",
@@ -36,4 +39,5 @@ __all__ = [
     "StopReply",
     "Truncate",
     "UpdateSession",
+    "WireSession",
 ]

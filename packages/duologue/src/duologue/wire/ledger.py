@@ -1,0 +1,168 @@
+"""Ledger: what the provider may not have taken in, and so is sent again on another connection. Pure.
+
+A frame that was written is not a frame that was read. What counts as taken in: a turn, once something of its answer
+came; content and answers before it. All else is *outstanding*. On a new connection it is sent again, unless the
+history that this connection was opened with says it already.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from duologue.blocks import TextBlock
+from duologue.effects import AnswerCall
+from duologue.wire.commands import Command, CommitTurn, SendContent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from duologue.types import Message
+
+REMEMBERED = 256
+"""Outstanding commands that are kept; older ones were followed by so many others that they were surely taken in."""
+
+REMEMBERED_BYTES = 8 << 20
+"""The same, in bytes of content."""
+
+SETTLED = 1.0
+"""Seconds after which content is taken to have been part of the state that a new handle stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The moment a handle was issued: what the session that it takes up again knows.
+
+    Attributes:
+        handle: the handle.
+        calls: the calls that were open, by id.
+        heard: keys of the messages that were in the history.
+    """
+
+    handle: str = ""
+    calls: frozenset[str] = frozenset()
+    heard: frozenset[tuple[str, str, float | None]] = frozenset()
+
+
+class Ledger:
+    """The outstanding commands, oldest first, and the mark of the latest handle.
+
+    Attributes:
+        forgotten: commands that were let go because too many were outstanding.
+    """
+
+    def __init__(self) -> None:
+        self._outstanding: deque[tuple[Command, float, int]] = deque()
+        self._bytes = 0
+        self.mark = Mark()
+        self.forgotten = 0
+
+    def __len__(self) -> int:
+        return len(self._outstanding)
+
+    @property
+    def asks(self) -> bool:
+        """Whether an outstanding command asks for a reply."""
+        return any(isinstance(command, CommitTurn | AnswerCall) for command, _, _ in self._outstanding)
+
+    def sent(self, command: Command, now: float) -> None:
+        """A command that matters later went out, or waits for a connection."""
+        size = _size(command)
+        self._outstanding.append((command, now, size))
+        self._bytes += size
+        while len(self._outstanding) > REMEMBERED or (self._bytes > REMEMBERED_BYTES and len(self._outstanding) > 1):
+            self._bytes -= self._outstanding.popleft()[2]
+            self.forgotten += 1
+
+    def answered(self) -> None:
+        """Something of a reply came: the turn it answers was taken in."""
+        last = max(
+            (n for n, (command, _, _) in enumerate(self._outstanding) if isinstance(command, CommitTurn | AnswerCall)),
+            default=-1,
+        )
+        for _ in range(last + 1):
+            self._bytes -= self._outstanding.popleft()[2]
+
+    def unask(self) -> None:
+        """The reply is no longer wanted: what was said stays, the question goes."""
+        kept = [entry for entry in self._outstanding if not isinstance(entry[0], CommitTurn)]
+        self._outstanding = deque(kept)
+        self._bytes = sum(size for _, _, size in kept)
+
+    def issued(self, handle: str, calls: Collection[str], history: Iterable[Message], now: float) -> None:
+        """The provider issued a handle, or took the last one back ("")."""
+        if not handle:
+            self.mark = Mark()
+            return
+        self.mark = Mark(handle, frozenset(calls), frozenset(map(_key, history)))
+        if not self.asks:
+            while self._outstanding and now - self._outstanding[0][1] > SETTLED:
+                self._bytes -= self._outstanding.popleft()[2]
+
+    def missed(self, history: Sequence[Message]) -> list[Message]:
+        """What a session taken up again by the handle doesn't know, besides what is outstanding."""
+        again = set(self._texts())
+        return [m for m in history if _key(m) not in self.mark.heard and not (m.role == "user" and m.text in again)]
+
+    def again(self, told: Sequence[Message], known_calls: Collection[str]) -> list[Command]:
+        """What to send on a new connection that was opened with these messages and knows these calls."""
+        said = {m.text for m in told if m.role == "user"}
+        results = {call.id for m in told for call in m.calls if call.result is not None}
+        commands: list[Command] = []
+        asks = False
+        for command, _, _ in self._outstanding:
+            match command:
+                case SendContent(block=TextBlock(text=text)):
+                    if text.strip() not in said:
+                        commands.append(command)
+                case AnswerCall():
+                    if command.tool_use_id in known_calls:
+                        commands.append(command)
+                    else:
+                        asks = True
+                        if command.tool_use_id not in results:
+                            commands.append(SendContent(TextBlock(result_as_text(command))))
+                case CommitTurn():
+                    asks = True
+                case _:
+                    commands.append(command)
+        if asks:
+            commands.append(CommitTurn())
+        return commands
+
+    def replace(self, commands: Iterable[Command], now: float) -> None:
+        """The outstanding commands are these now: they were sent again."""
+        self._outstanding.clear()
+        self._bytes = 0
+        for command in commands:
+            self.sent(command, now)
+
+    def _texts(self) -> Iterable[str]:
+        for command, _, _ in self._outstanding:
+            if isinstance(command, SendContent) and isinstance(command.block, TextBlock):
+                yield command.block.text.strip()
+
+
+def result_as_text(answer: AnswerCall) -> str:
+    """The result of a call that this connection knows nothing of, in words."""
+    blocks = [TextBlock(answer.content)] if isinstance(answer.content, str) else answer.content
+    parts = [b.text if isinstance(b, TextBlock) else f"[{b.media_type}]" for b in blocks]
+    return f"Result of {answer.name}: {' '.join(parts)}"
+
+
+def _key(message: Message) -> tuple[str, str, float | None]:
+    return (message.role, message.item_id, None if message.item_id else message.started_at)
+
+
+def _size(command: Command) -> int:
+    if isinstance(command, SendContent):
+        block = command.block
+        return len(block.text) if isinstance(block, TextBlock) else len(block.data)
+    if isinstance(command, AnswerCall):
+        return len(command.content) if isinstance(command.content, str) else sum(map(_block_size, command.content))
+    return 16
+
+
+def _block_size(block: object) -> int:
+    return len(getattr(block, "text", "")) or len(getattr(block, "data", b""))

@@ -1,0 +1,81 @@
+"""Spelling: commands and messages as JSON, and back; what a capture is written in.
+
+A dataclass is an object with its class's name as `kind`; bytes are `{"base64": ...}`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+from enum import Enum
+from typing import Any
+
+from duologue.blocks import AudioBlock, ImageBlock, TextBlock
+from duologue.effects import AnswerCall, StopReply, Truncate
+from duologue.errors import ConfigurationError
+from duologue.tool import Tool
+from duologue.transport import TurnDetection
+from duologue.types import CallRecord, Message
+from duologue.wire.commands import ClearInput, CommitTurn, NotePlayback, SendContent, UpdateSession
+
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        *(TextBlock, AudioBlock, ImageBlock, Message, CallRecord, TurnDetection),
+        *(SendContent, CommitTurn, StopReply, AnswerCall, Truncate, NotePlayback, UpdateSession, ClearInput),
+    )
+}
+
+
+def spell(value: Any) -> Any:
+    """Return a value as JSON knows it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: spell(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    if isinstance(value, Tool):
+        return {
+            "kind": "Tool",
+            "name": value.name,
+            "description": value.description,
+            "schema": value.input_schema,
+            "blocking": value.blocking,
+        }
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple | list | frozenset | set):
+        return [spell(entry) for entry in value]
+    if isinstance(value, dict):
+        return {str(key): spell(entry) for key, entry in value.items()}
+    return value
+
+
+def unspell(value: Any) -> Any:
+    """Return what `spell` was given; lists come back where there were tuples, but for fields of dataclasses.
+
+    Raises:
+        ConfigurationError: it was not made by `spell`, or by a later version.
+    """
+    if isinstance(value, list):
+        return [unspell(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"base64"}:
+        try:
+            return base64.b64decode(value["base64"], validate=True)
+        except (binascii.Error, TypeError) as exc:
+            raise ConfigurationError(f"a capture holds bad base64: {exc}") from None
+    kind = value.get("kind")
+    fields = {key: unspell(entry) for key, entry in value.items() if key != "kind"}
+    if kind is None:
+        return fields
+    try:
+        if kind == "Tool":
+            return Tool(fields["name"], None, fields["description"], fields["schema"], blocking=fields["blocking"])
+        made = _KINDS[kind]
+        tuples = {f.name for f in dataclasses.fields(made) if "tuple" in str(f.type)}
+        return made(**{key: tuple(v) if key in tuples and isinstance(v, list) else v for key, v in fields.items()})
+    except (KeyError, TypeError) as exc:
+        raise ConfigurationError(f"a capture holds a {kind!r} that this version does not know ({exc})") from None

@@ -1,0 +1,49 @@
+"""The transport contract over a real socket, with the toy protocol."""
+
+import array
+import math
+from typing import ClassVar
+
+from duologue import tool
+from duologue.testing import StandIn, TransportContract, VirtualClock, WireServer
+from duologue.testing.toy import ToyServerCodec, ToyTransport
+
+
+@tool
+async def clock() -> str:
+    """Tell the time."""
+    return "noon"
+
+
+def spoken(seconds: float = 0.6, silence: float = 1.0) -> bytes:
+    voice = [int(8000 * math.sin(i / 8)) for i in range(int(16000 * seconds))]
+    return array.array("h", voice + [0] * int(16000 * silence)).tobytes()
+
+
+class WireContract(TransportContract):
+    __test__ = False
+
+    long_prompt = "story 200"
+    tools: ClassVar = [clock]
+    tool_prompt = "call clock"
+    spoken = spoken()
+    tls = False
+
+    def run(self, main):
+        async def served():
+            async with WireServer(ToyServerCodec, StandIn(pace=0.01), tls=self.tls) as self.server:
+                await main
+
+        VirtualClock().run(served())
+
+    def transport(self):
+        return ToyTransport(self.server.url, ssl=self.server.ssl)
+
+
+class TestPlain(WireContract):
+    __test__ = True
+
+
+class TestTls(WireContract):
+    __test__ = True
+    tls = True
