@@ -4,9 +4,12 @@ import array
 import math
 from typing import ClassVar
 
+import pytest
 from duologue import tool
 from duologue.testing import StandIn, TransportContract, VirtualClock, WireServer
 from duologue.testing.toy import ToyServerCodec, ToyTransport
+from duologue.wire.links import has_picows
+from duologue.wire.websockets_link import open_websockets_link
 
 
 @tool
@@ -37,13 +40,28 @@ class WireContract(TransportContract):
         VirtualClock().run(served())
 
     def transport(self):
-        return ToyTransport(self.server.url, ssl=self.server.ssl)
+        return ToyTransport(self.server.url, ssl=self.server.ssl, link=self.link)
 
 
-class TestPlain(WireContract):
+class TestWebsockets(WireContract):
+    __test__ = True
+    link = staticmethod(open_websockets_link)
+
+
+class TestWebsocketsTls(TestWebsockets):
+    tls = True
+
+
+@pytest.mark.skipif(not has_picows(), reason="the extra duologue[fast] is not installed")
+class TestPicows(WireContract):
     __test__ = True
 
+    @staticmethod
+    async def link(endpoint, within):
+        from duologue.wire.picows_link import open_picows_link
 
-class TestTls(WireContract):
-    __test__ = True
+        return await open_picows_link(endpoint, within)
+
+
+class TestPicowsTls(TestPicows):
     tls = True
