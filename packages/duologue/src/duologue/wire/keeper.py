@@ -133,6 +133,15 @@ class Keeper:
             connection.retire()
             await connection.link.close(max(0.0, until - self.now))
 
+    def abandon(self) -> None:
+        """The provider ended the session for good: leave without a word."""
+        connection, self.current = self.current, None
+        self.policy.close()
+        if connection is not None:
+            connection.retire()
+            connection.link.abort()
+        self._end(None)
+
     def perform(self, effects: list[LinkEffect]) -> None:
         """Carry out what the policy wants."""
         for effect in effects:

@@ -122,7 +122,7 @@ class Ledger:
                     else:
                         asks = True
                         if command.tool_use_id not in results:
-                            commands.append(SendContent(TextBlock(result_as_text(command))))
+                            commands.append(result_as_text(command))
                 case CommitTurn():
                     asks = True
                 case _:
@@ -144,11 +144,11 @@ class Ledger:
                 yield command.block.text.strip()
 
 
-def result_as_text(answer: AnswerCall) -> str:
-    """The result of a call that this connection knows nothing of, in words."""
+def result_as_text(answer: AnswerCall) -> SendContent:
+    """The result of a call that a connection knows nothing of, in words of the user's side."""
     blocks = [TextBlock(answer.content)] if isinstance(answer.content, str) else answer.content
     parts = [b.text if isinstance(b, TextBlock) else f"[{b.media_type}]" for b in blocks]
-    return f"Result of {answer.name}: {' '.join(parts)}"
+    return SendContent(TextBlock(f"Result of {answer.name}: {' '.join(parts)}"))
 
 
 def _key(message: Message) -> tuple[str, str, float | None]:

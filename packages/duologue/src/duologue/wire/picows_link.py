@@ -215,6 +215,7 @@ async def open_picows_link(endpoint: Endpoint, within: float) -> PicowsLink:
                 extra_headers=headers,
                 max_frame_size=endpoint.max_frame,
                 max_redirects=0,
+                read_buffer_init_size=262144,
                 enable_auto_ping=False,
                 logger_name="duologue",
             )

@@ -1,0 +1,317 @@
+"""Exchange: what a session sends and receives, over whatever connection there is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from duologue.effects import AnswerCall, StopReply, Truncate
+from duologue.errors import DuologueError, LocalProtocolError, SessionClosed
+from duologue.events import (
+    AudioOutputDelta,
+    Error,
+    Event,
+    Problem,
+    TextDelta,
+    ToolCancelled,
+    ToolUseEnd,
+    ToolUseStart,
+    TranscriptDelta,
+    TurnComplete,
+)
+from duologue.types import StopReason
+from duologue.wire.arrivals import Arrivals
+from duologue.wire.calls import WireCalls
+from duologue.wire.codec import Opening
+from duologue.wire.commands import ClearInput, Command, CommitTurn, SendContent, UpdateSession
+from duologue.wire.keeper import Keeper
+from duologue.wire.ledger import Ledger, result_as_text
+from duologue.wire.microphone_buffer import MicrophoneBuffer, is_loud
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from duologue.blocks import AudioBlock
+    from duologue.transport import Capabilities
+    from duologue.types import Message
+    from duologue.wire.capture import Capture
+    from duologue.wire.codec import CodecFactory
+    from duologue.wire.connection import Connection
+    from duologue.wire.endpoint import EndpointSource
+    from duologue.wire.link import OpenLink
+    from duologue.wire.policy import LinkPolicy
+
+OUTSTANDING_LIMIT = 200
+"""Commands that may wait for a connection; then sending waits, too."""
+
+
+class Exchange:
+    """The tenant of a `Keeper`'s connections.
+
+    What was sent and may not have been taken in is kept in the `Ledger` and in two microphone buffers: `recent`, sent
+    since the last reply began, and `held`, not sent because there is no connection or its socket is congested.
+    """
+
+    def __init__(
+        self,
+        codec_factory: CodecFactory,
+        endpoint: EndpointSource,
+        policy: LinkPolicy,
+        open_link: OpenLink,
+        capture: Capture | None,
+    ) -> None:
+        self.keeper = Keeper(codec_factory, endpoint, policy, self, open_link, capture)
+        self.arrivals = Arrivals(self.keeper.pause)
+        self.history: Callable[[], Sequence[Message]] = tuple
+        self.capabilities: Capabilities | None = None
+        self.ended = False
+        self.recent = MicrophoneBuffer(policy.gap_audio_s)
+        self.held = MicrophoneBuffer(policy.gap_audio_s)
+        self._capture = capture
+        self._policy = policy
+        self._quiet = policy.quiet
+        self._ledger = Ledger()
+        self._calls = WireCalls()
+        self._again: list[AudioBlock] = []
+        self._update = UpdateSession()
+        self._up = asyncio.Event()
+        self._speech: AudioOutputDelta | TextDelta | TranscriptDelta | None = None
+        self._handle = ""
+        self._has_turns = True
+        self._continues = True
+        self._on_purpose = False
+
+    def finish(self, error: Exception | None) -> None:
+        """The session is over."""
+        if not self.ended:
+            self.ended = True
+            self._up.set()
+            self.arrivals.end(error)
+
+    def check_open(self) -> None:
+        """Refuse what comes too late, or too early.
+
+        Raises:
+            SessionClosed: the session has ended.
+            LocalProtocolError: it was never opened.
+        """
+        if self.ended:
+            raise SessionClosed("the session has ended: connect again")
+        if self.capabilities is None:
+            raise LocalProtocolError("the session is not open: await open() first")
+
+    # -- sending --------------------------------------------------------------------------------------
+
+    def send_audio(self, block: AudioBlock) -> None:
+        """Send a piece of the microphone, or hold it back; never waits."""
+        connection = self.keeper.current
+        if connection is None or self.held or connection.link.congested:
+            self.held.keep(block)
+            return
+        if self._policy.state == "leaving" and is_loud(block):
+            self._quiet.voice(self.keeper.now)
+        connection.send(SendContent(block))
+        self.recent.keep(block)
+
+    async def say(self, command: Command) -> None:
+        """Send a command that must arrive: at once, or on the next connection."""
+        while self.keeper.current is None and len(self._ledger) >= OUTSTANDING_LIMIT:
+            await self._up.wait()
+            self.check_open()
+        connection = self.keeper.current
+        if connection is not None:
+            if self.held and isinstance(command, CommitTurn):
+                self._catch_up(connection, whole=True)  # the turn is not over before its audio
+            connection.send(command)
+        self._ledger.sent(command, self.keeper.now)
+        if isinstance(command, CommitTurn | AnswerCall):
+            self._quiet.asked(self.keeper.now)
+        if connection is not None and connection.link.congested:
+            await connection.link.drain()
+
+    async def do(self, command: Command) -> None:
+        """Send a command that means nothing to another connection."""
+        connection = self.keeper.current
+        if connection is not None:
+            connection.send(command)
+            if connection.link.congested:
+                await connection.link.drain()
+
+    async def stop_reply(self) -> None:
+        """Stop the reply; one that was asked for and has not begun is not asked for again."""
+        self._quiet.stopped()
+        self._ledger.unask()
+        await self.do(StopReply())
+
+    async def answer(self, answer: AnswerCall) -> None:
+        """Answer a call; as text, where the connection in use knows nothing of it.
+
+        Raises:
+            LocalProtocolError: no such call waits for an answer.
+        """
+        connection = self.keeper.current
+        known_by = self._calls.answered(answer.tool_use_id)
+        self._quiet.answered(answer.tool_use_id)
+        if connection is not None and known_by != connection.number:
+            await self.say(result_as_text(answer))
+            await self.say(CommitTurn())
+        else:
+            await self.say(answer)
+
+    async def truncate(self, command: Truncate) -> None:
+        """Truncate an item of the connection in use; items of others are in no provider's memory any more."""
+        connection = self.keeper.current
+        if connection is not None and connection.number == self._calls.item_connection(command.item_id):
+            await self.do(command)
+
+    async def update(self, change: UpdateSession) -> None:
+        """Change the session, on later connections, too."""
+        kept = self._update
+        self._update = UpdateSession(
+            kept.system if change.system is None else change.system,
+            kept.tools if change.tools is None else change.tools,
+            change.turn_detection or kept.turn_detection,
+        )
+        await self.do(change)
+
+    async def clear_input(self) -> None:
+        """Forget the audio of the unfinished turn, sent or not."""
+        self.recent.clear()
+        self.held.clear()
+        await self.do(ClearInput())
+
+    def _catch_up(self, connection: Connection, *, whole: bool = False) -> None:
+        while self.held and (whole or not connection.link.congested):
+            block = self.held.pop()
+            self._attempt(connection, SendContent(block))
+            self.recent.keep(block)
+
+    def _attempt(self, connection: Connection, command: Command) -> None:
+        """Send what waited; what the protocol can't carry after all is reported, not raised in somebody's callback."""
+        try:
+            connection.send(command)
+        except DuologueError as exc:
+            self.tell(Problem(exc))
+
+    # -- what the connections tell --------------------------------------------------------------------
+
+    def opening(self, *, fresh: bool) -> Opening:
+        """What the next connection starts from."""
+        history = self.history()
+        planned = self._on_purpose or self._policy.state == "switching"  # then nobody spoke
+        self._again = [] if planned else self.recent.from_first_loud()
+        if self._again and history and history[-1].role == "user" and history[-1].item_id:
+            history = history[:-1]  # its audio is sent again, so its text would say it twice
+        handle = self._ledger.mark.handle
+        if handle and not fresh:
+            missed = self._ledger.missed(history)
+            if not missed or self._continues:
+                return Opening(handle, missed)
+        return Opening("", history)
+
+    def arrived(self, connection: Connection) -> None:
+        """Use this connection: tell it what the provider has not taken in."""
+        codec, opening = connection.codec, connection.opening
+        self.capabilities = codec.capabilities
+        self._continues = codec.continues
+        self._has_turns = self._quiet.has_turns = codec.capabilities.has_turns
+        self._handle = codec.handle
+        known = self._ledger.mark.calls if opening.handle else frozenset()
+        self._calls.moved(connection.number, known)
+        self._on_purpose = False
+        self.arrivals.new_socket()
+        self._up.set()
+        if connection.number == 1:
+            return
+        if self._update != UpdateSession():
+            self._attempt(connection, self._update)
+        again, self._again = self._again, []
+        self.recent.clear()
+        for block in again:
+            self._attempt(connection, SendContent(block))
+            self.recent.keep(block)
+        self._catch_up(connection)
+        commands = self._ledger.again(opening.history, known)
+        for command in commands:
+            self._attempt(connection, command)
+        self._ledger.replace(commands, self.keeper.now)
+
+    def departed(self, *, planned: bool) -> None:
+        """There is no connection: end what it was in the middle of."""
+        self._up.clear()
+        self._on_purpose = planned
+        if planned:
+            self.recent.clear()
+        if self._quiet.replying and self._has_turns and not self.ended:
+            response_id = getattr(self._speech, "response_id", "")
+            self.tell(TurnComplete(StopReason.error, response_id=response_id))
+        self._quiet.connection_gone()
+
+    def took(self, connection: Connection, events: list[Event], size: int) -> None:
+        """Pass on the events of a frame."""
+        queue = self.arrivals.queue
+        for event in events:
+            if type(event) is AudioOutputDelta:
+                if not self._quiet.replying or not self._has_turns:
+                    self._reply_begins()
+                self._speech = event
+                if event.item_id:
+                    self._calls.item(event.item_id, connection.number)
+                queue.append(event)
+            elif self._note(event, connection):
+                queue.append(event)
+                self.keeper.observe(event)
+        if connection.codec.handle != self._handle:
+            self._handle_issued(connection)
+        self.arrivals.wake(size)
+
+    def writable(self) -> None:
+        """The socket takes more: the microphone catches up."""
+        if self.keeper.current is not None:
+            self._catch_up(self.keeper.current)
+
+    def tell(self, event: Event) -> None:
+        """Report an event of our own."""
+        self.arrivals.put(event)
+
+    def over(self, error: DuologueError | None) -> None:
+        """There will be no connection any more."""
+        self.finish(error)
+        if self._capture is not None:
+            self._capture.close()
+
+    def _note(self, event: Event, connection: Connection) -> bool:
+        """Take note of an event that is no audio; whether the application gets it."""
+        match event:
+            case TextDelta() | TranscriptDelta(role="assistant"):
+                self._reply_begins()
+                self._speech = event
+            case ToolUseStart() | ToolUseEnd():
+                self._calls.came(event.tool_use_id, connection.number)
+                if isinstance(event, ToolUseEnd):
+                    self._ledger.answered()
+            case ToolCancelled():
+                self._calls.withdrawn(event.tool_use_id)
+            case Error(exception=exc):
+                if isinstance(exc, DuologueError) and exc.retryable:
+                    connection.give_up(exc)
+                    return False
+                self.arrivals.queue.append(event)
+                self.keeper.abandon()
+                return False
+            case _:
+                pass
+        return True
+
+    def _reply_begins(self) -> None:
+        """Something of a reply came: the turn it answers has been taken in."""
+        self._quiet.output(self.keeper.now)
+        if len(self._ledger):
+            self._ledger.answered()
+        if self.recent:
+            self.recent.clear()
+
+    def _handle_issued(self, connection: Connection) -> None:
+        self._handle = connection.codec.handle
+        history = self.history() if self._handle else ()
+        self._ledger.issued(self._handle, self._calls.known_by(connection.number), history, self.keeper.now)
