@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 
+from duologue.events import SessionStarted
 from duologue.wire.commands import ClientCommand, SetUp
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Peer:
             server reads no further.
         delay: seconds by which everything that is sent is held up.
         repeat: how often each frame is sent.
+        accepted: whether the session was accepted.
     """
 
     def __init__(self, number: int, codec: ServerCodec, socket: ServerConnection) -> None:
@@ -47,6 +49,7 @@ class Peer:
         self.commands: list[ClientCommand] = []
         self.delay = 0.0
         self.repeat = 1
+        self.accepted = False
         self._socket = socket
         self._moved = asyncio.Event()
         self._gone = False
@@ -92,6 +95,11 @@ class Peer:
         for event in events:
             for frame in self.codec.encode(event):
                 await self.frame(frame)
+
+    async def accept(self) -> None:
+        """Say that the session stands."""
+        self.accepted = True
+        await self.send(SessionStarted(f"session-{self.number}", self.setup.model or "stand-in"))
 
     async def offer(self, handle: str) -> None:
         """Tell how the session can be taken up again ("" for: not now)."""

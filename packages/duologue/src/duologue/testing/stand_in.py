@@ -141,7 +141,7 @@ class _Talk:
         self._tasks = TaskSet()
         self._reply: asyncio.Task[None] | None = None
         self._response = ""
-        self._asked = ""
+        self._asked = next((text for who, text in reversed(self._memory.said) if who == "user"), "")
         self._utterance = bytearray()
         self._quiet_blocks = 0
         self._speaking = False
@@ -155,6 +155,8 @@ class _Talk:
         if peer.setup.resume and not model.knows(peer.setup.resume):
             await peer.close(1008, "session not found")
             return
+        if not peer.accepted:
+            await peer.accept()
         if model.life is not None:
             self._tasks.start(self._age(model.life), "age")
         try:

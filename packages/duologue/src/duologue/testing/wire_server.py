@@ -16,7 +16,6 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from duologue.errors import MissingExtra
-from duologue.events import SessionStarted
 from duologue.tasks import TaskSet
 from duologue.testing.peer import Left, Peer
 from duologue.wire.commands import SetUp
@@ -153,7 +152,7 @@ class WireServer:
                 wait = self._accept_after() if callable(self._accept_after) else self._accept_after
                 if wait:
                     await asyncio.sleep(wait)
-                await peer.send(SessionStarted(f"session-{peer.number}", peer.setup.model or "stand-in"))
+                await peer.accept()
             await self._brain(peer)
         except (Left, ConnectionClosed):
             pass

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from duologue.errors import LocalProtocolError
 
@@ -17,6 +18,13 @@ UNREAD_HIGH = 4 << 20
 """Bytes of frames whose events nobody took: then the socket is read no further."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """A place in the queue."""
+
+    act: Callable[[], None]
+
+
 class Arrivals:
     """One queue with one reader. Nothing is dropped: beyond `UNREAD_HIGH` the socket is paused until all is read.
 
@@ -25,7 +33,7 @@ class Arrivals:
     """
 
     def __init__(self, pause: Callable[[bool], None]) -> None:
-        self.queue: deque[Event] = deque()
+        self.queue: deque[Event | _Marker] = deque()
         self._pause = pause
         self._unread = 0
         self._paused = False
@@ -48,6 +56,11 @@ class Arrivals:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def when_read(self, act: Callable[[], None]) -> None:
+        """Call this once everything that is queued now has been read."""
+        self.queue.append(_Marker(act))
+        self.wake(0)
 
     def new_socket(self) -> None:
         """Another socket is read from now on, and none is paused."""
@@ -74,7 +87,11 @@ class Arrivals:
         queue = self.queue
         while True:
             while queue:
-                yield queue.popleft()
+                event = queue.popleft()
+                if type(event) is _Marker:
+                    event.act()
+                else:
+                    yield cast("Event", event)
             self._unread = 0
             if self._paused:
                 self._paused = False

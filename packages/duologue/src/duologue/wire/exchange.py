@@ -202,12 +202,10 @@ class Exchange:
         self._again = [] if planned else self.recent.from_first_loud()
         if self._again and history and history[-1].role == "user" and history[-1].item_id:
             history = history[:-1]  # its audio is sent again, so its text would say it twice
-        handle = self._ledger.mark.handle
-        if handle and not fresh:
-            missed = self._ledger.missed(history)
-            if not missed or self._continues:
-                return Opening(handle, missed)
-        return Opening("", history)
+        missed = None if fresh else self._ledger.missed(history)
+        if missed is None or (missed and not self._continues):
+            return Opening("", history)
+        return Opening(self._ledger.mark.handle, missed)
 
     def arrived(self, connection: Connection) -> None:
         """Use this connection: tell it what the provider has not taken in."""
@@ -234,7 +232,7 @@ class Exchange:
         commands = self._ledger.again(opening.history, known)
         for command in commands:
             self._attempt(connection, command)
-        self._ledger.replace(commands, self.keeper.now)
+        self._ledger.restate(commands, self.keeper.now)
 
     def departed(self, *, planned: bool) -> None:
         """There is no connection: end what it was in the middle of."""
@@ -312,6 +310,7 @@ class Exchange:
             self.recent.clear()
 
     def _handle_issued(self, connection: Connection) -> None:
-        self._handle = connection.codec.handle
-        history = self.history() if self._handle else ()
-        self._ledger.issued(self._handle, self._calls.known_by(connection.number), history, self.keeper.now)
+        handle = self._handle = connection.codec.handle
+        self._ledger.issued(handle, self._calls.known_by(connection.number), self.keeper.now)
+        if handle:  # whoever keeps the history has not read what came before the handle
+            self.arrivals.when_read(lambda: self._ledger.heard(handle, self.history()))

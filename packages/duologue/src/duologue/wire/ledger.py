@@ -8,7 +8,7 @@ history that this connection was opened with says it already.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from duologue.blocks import TextBlock
@@ -37,12 +37,12 @@ class Mark:
     Attributes:
         handle: the handle.
         calls: the calls that were open, by id.
-        heard: keys of the messages that were in the history.
+        heard: keys of the messages that were in the history; None while that is not known.
     """
 
     handle: str = ""
     calls: frozenset[str] = frozenset()
-    heard: frozenset[tuple[str, str, float | None]] = frozenset()
+    heard: frozenset[tuple[str, str, float | None]] | None = None
 
 
 class Ledger:
@@ -90,20 +90,28 @@ class Ledger:
         self._outstanding = deque(kept)
         self._bytes = sum(size for _, _, size in kept)
 
-    def issued(self, handle: str, calls: Collection[str], history: Iterable[Message], now: float) -> None:
+    def issued(self, handle: str, calls: Collection[str], now: float) -> None:
         """The provider issued a handle, or took the last one back ("")."""
-        if not handle:
-            self.mark = Mark()
-            return
-        self.mark = Mark(handle, frozenset(calls), frozenset(map(_key, history)))
-        if not self.asks:
+        self.mark = Mark(handle, frozenset(calls) if handle else frozenset())
+        if handle and not self.asks:
             while self._outstanding and now - self._outstanding[0][1] > SETTLED:
                 self._bytes -= self._outstanding.popleft()[2]
 
-    def missed(self, history: Sequence[Message]) -> list[Message]:
-        """What a session taken up again by the handle doesn't know, besides what is outstanding."""
+    def heard(self, handle: str, history: Iterable[Message]) -> None:
+        """What the history held when that handle was issued, once it is known."""
+        if self.mark.handle == handle:
+            self.mark = replace(self.mark, heard=frozenset(map(_key, history)))
+
+    def missed(self, history: Sequence[Message]) -> list[Message] | None:
+        """What a session taken up again by the handle doesn't know, besides what is outstanding.
+
+        None, where there is no handle, or it can't be said.
+        """
+        heard = self.mark.heard
+        if not self.mark.handle or heard is None:
+            return None
         again = set(self._texts())
-        return [m for m in history if _key(m) not in self.mark.heard and not (m.role == "user" and m.text in again)]
+        return [m for m in history if _key(m) not in heard and not (m.role == "user" and m.text in again)]
 
     def again(self, told: Sequence[Message], known_calls: Collection[str]) -> list[Command]:
         """What to send on a new connection that was opened with these messages and knows these calls."""
@@ -131,7 +139,7 @@ class Ledger:
             commands.append(CommitTurn())
         return commands
 
-    def replace(self, commands: Iterable[Command], now: float) -> None:
+    def restate(self, commands: Iterable[Command], now: float) -> None:
         """The outstanding commands are these now: they were sent again."""
         self._outstanding.clear()
         self._bytes = 0

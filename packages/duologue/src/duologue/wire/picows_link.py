@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from picows import WSCloseCode, WSError, WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
 
+from duologue.tasks import TaskSet
 from duologue.wire.closing import explain_failure, explain_status
 from duologue.wire.link import ABNORMAL, WRITE_HIGH, WRITE_LOW, LinkEnd
 from duologue.wire.tcp import tune
@@ -43,6 +44,7 @@ class PicowsLink(WSListener):  # type: ignore[misc,unused-ignore] # the base cla
         self._cause: Exception | None = None
         self._received = LinkEnd()
         self._over = asyncio.get_running_loop().create_future()
+        self._tasks = TaskSet()
         self._room: asyncio.Future[None] | None = None
 
     # -- Link -----------------------------------------------------------------------------------------
@@ -111,6 +113,7 @@ class PicowsLink(WSListener):  # type: ignore[misc,unused-ignore] # the base cla
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
+        self._tasks.start(self._watch(transport), "link")
         with suppress(AttributeError, NotImplementedError):
             transport.underlying_transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
 
@@ -138,10 +141,13 @@ class PicowsLink(WSListener):  # type: ignore[misc,unused-ignore] # the base cla
             transport.send_close()
             transport.disconnect()
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """The socket is gone."""
-        if not self._over.done():
-            self._over.set_result(None)
+    async def _watch(self, transport: WSTransport) -> None:
+        """Wait for the end, which the library tells a coroutine with its cause, and its listener without."""
+        try:
+            await transport.wait_disconnected()
+        except (OSError, WSError) as exc:
+            self._cause = self._cause or exc
+        self._over.set_result(None)
         self._make_room()
         if self._listener is not None:
             self._listener.ended(self._end())

@@ -109,7 +109,7 @@ class ToyCodec(Codec):
         """Turn one message into events."""
         try:
             message = _decode(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             return [self._unreadable(frame, exc)]
         if type(message) is m.Audio:
             return [AudioOutputDelta(message.delta, "audio/pcm;rate=24000", message.response, message.item)]
@@ -196,7 +196,7 @@ class ToyCodec(Codec):
     def _unreadable(self, frame: Frame, exc: Exception) -> Event:
         try:
             whole = msgspec.json.decode(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             whole = None
         kind = whole.get("type") if isinstance(whole, dict) else None
         if isinstance(kind, str) and kind not in _KINDS:

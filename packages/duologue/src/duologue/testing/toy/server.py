@@ -57,7 +57,7 @@ class ToyServerCodec(ServerCodec):
         """Turn one message of the client into commands."""
         try:
             message = _decode(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             self.outgoing.append(_text(m.Failed(f"that can't be read: {exc}", "bad_message")))
             return []
         match message:
