@@ -262,7 +262,7 @@ class Calls:
     def _answer(self, call: Call, content: str | list[ContentBlock]) -> list[Effect]:
         call.owed = False
         if call.stale:
-            text = f"Result of {call.block.name}({json.dumps(call.block.input)}): {_as_text(content)}"
+            text = result_in_words(call.block.name, call.block.input, _as_text(content))
             return [AddText(text, respond=call.tool.delivery != "silent")]
         return [AnswerCall(call.block.id, call.block.name, content)]
 
@@ -271,6 +271,11 @@ class Calls:
         self._ended[tool_use_id] = None
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
+
+
+def result_in_words(name: str, arguments: Mapping[str, Any], result: str) -> str:
+    """The result of a call that the provider no longer knows of, as text of the user's side."""
+    return f"Result of {name}({json.dumps(dict(arguments))}): {result}"
 
 
 def _as_text(content: str | list[ContentBlock]) -> str:

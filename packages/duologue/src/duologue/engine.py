@@ -250,8 +250,8 @@ class Engine:
 
     # -- effects --------------------------------------------------------------------------------------
 
-    def _apply(self, what: Event | Command) -> None:
-        self._perform(self.conversation.apply(what, self.now))
+    def _apply(self, what: Event | Command, now: float | None = None) -> None:
+        self._perform(self.conversation.apply(what, self.now if now is None else now))
         if not self.conversation.busy:
             self._quiet.set()
 
@@ -285,11 +285,12 @@ class Engine:
         old = self._timers.pop(effect.key, None)
         if old is not None:
             old.cancel()
-        self._timers[effect.key] = self._loop.call_at(effect.at + self._zero, self._fire, effect.key)
+        self._timers[effect.key] = self._loop.call_at(effect.at + self._zero, self._fire, effect)
 
-    def _fire(self, key: TimerKey) -> None:
-        self._timers.pop(key, None)
-        self._apply(TimerFired(key))
+    def _fire(self, timer: SetTimer) -> None:
+        self._timers.pop(timer.key, None)
+        # a loop may fire a timer a rounding error early: whoever set it must not find that it is not yet time
+        self._apply(TimerFired(timer.key), max(self.now, timer.at))
 
     async def _control(self, effect: StopReply | Truncate) -> None:
         try:

@@ -141,7 +141,8 @@ class _Talk:
         self._tasks = TaskSet()
         self._reply: asyncio.Task[None] | None = None
         self._response = ""
-        self._asked = next((text for who, text in reversed(self._memory.said) if who == "user"), "")
+        self._asked = _question(self._memory)
+        self._typed = False
         self._utterance = bytearray()
         self._quiet_blocks = 0
         self._speaking = False
@@ -175,7 +176,7 @@ class _Talk:
         match command:
             case SendContent(block=TextBlock(text=text)):
                 self._memory.said.append(("user", text))
-                self._asked = text
+                self._asked, self._typed = text, True
             case SendContent(block=ImageBlock()):
                 self._memory.said.append(("user", "[image]"))
             case SendContent(block=AudioBlock() as block):
@@ -224,11 +225,13 @@ class _Talk:
     def _end_utterance(self) -> None:
         if self._utterance:
             self._memory.heard.append(bytes(self._utterance))
-            self._asked = f"I heard {len(self._utterance)} bytes"
+            if not self._typed:
+                self._asked = f"I heard {len(self._utterance)} bytes"
             self._utterance.clear()
 
     async def _start_reply(self) -> None:
         await self._cut(told=False)
+        self._typed = False
         self._response = f"response-{self._model.number()}"
         self._reply = self._tasks.start(self._speak(self._response, self._asked), "reply")
 
@@ -290,3 +293,11 @@ class _Talk:
     async def _offer(self) -> None:
         if self._model.resumable:
             await self._peer.offer(self._model.snapshot(self._memory))
+
+
+def _question(memory: Memory) -> str:
+    """What a memory that was told ends with: a question, or results of calls."""
+    if not memory.said:
+        return ""
+    who, text = memory.said[-1]
+    return text if who == "user" else f"so it is {len(text)} long"

@@ -16,6 +16,7 @@ from duologue.wire.endpoint import Endpoint, EndpointSource, KeepAlive
 from duologue.wire.policy import LinkPolicy
 from duologue.wire.secrets import Secrets
 from duologue.wire.session import WireSession
+from duologue.wire.telling import as_told
 
 __all__ = [
     "AnswerCall",
@@ -40,4 +41,5 @@ __all__ = [
     "Truncate",
     "UpdateSession",
     "WireSession",
+    "as_told",
 ]

@@ -113,8 +113,8 @@ class Exchange:
         connection.send(SendContent(block))
         self.recent.keep(block)
 
-    async def say(self, command: Command) -> None:
-        """Send a command that must arrive: at once, or on the next connection."""
+    async def say(self, command: Command, *, instead: tuple[Command, ...] = ()) -> None:
+        """Send a command that must arrive: at once (or others in its place), or on the next connection."""
         while self.keeper.current is None and len(self._ledger) >= OUTSTANDING_LIMIT:
             await self._up.wait()
             self.check_open()
@@ -122,7 +122,8 @@ class Exchange:
         if connection is not None:
             if self.held and isinstance(command, CommitTurn):
                 self._catch_up(connection, whole=True)  # the turn is not over before its audio
-            connection.send(command)
+            for said in instead or (command,):
+                connection.send(said)
         self._ledger.sent(command, self.keeper.now)
         if isinstance(command, CommitTurn | AnswerCall):
             self._quiet.asked(self.keeper.now)
@@ -153,8 +154,7 @@ class Exchange:
         known_by = self._calls.answered(answer.tool_use_id)
         self._quiet.answered(answer.tool_use_id)
         if connection is not None and known_by != connection.number:
-            await self.say(result_as_text(answer))
-            await self.say(CommitTurn())
+            await self.say(answer, instead=(result_as_text(answer), CommitTurn()))
         else:
             await self.say(answer)
 

@@ -328,11 +328,12 @@ class Keeper:
         old = self._timers.pop(effect.name, None)
         if old is not None:
             old.cancel()
-        self._timers[effect.name] = self._loop.call_at(effect.at, self._fire, effect.name)
+        self._timers[effect.name] = self._loop.call_at(effect.at, self._fire, effect)
 
-    def _fire(self, name: TimerName) -> None:
-        self._timers.pop(name, None)
-        self.perform(self.policy.timer(name, self.now))
+    def _fire(self, timer: SetTimer) -> None:
+        self._timers.pop(timer.name, None)
+        # a loop may fire a timer a rounding error early
+        self.perform(self.policy.timer(timer.name, max(self.now, timer.at)))
 
     def _stop_timers(self) -> None:
         for timer in self._timers.values():

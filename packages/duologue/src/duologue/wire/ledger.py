@@ -2,7 +2,7 @@
 
 A frame that was written is not a frame that was read. What counts as taken in: a turn, once something of its answer
 came; content and answers before it. All else is *outstanding*. On a new connection it is sent again, unless the
-history that this connection was opened with says it already.
+history that this connection was opened with says it already; the result of a call is said there, too (`as_told`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from duologue.blocks import TextBlock
+from duologue.calls import result_in_words
 from duologue.effects import AnswerCall
 from duologue.wire.commands import Command, CommitTurn, SendContent
 
@@ -38,11 +39,13 @@ class Mark:
         handle: the handle.
         calls: the calls that were open, by id.
         heard: keys of the messages that were in the history; None while that is not known.
+        results: the calls whose results were in the history.
     """
 
     handle: str = ""
     calls: frozenset[str] = frozenset()
     heard: frozenset[tuple[str, str, float | None]] | None = None
+    results: frozenset[str] = frozenset()
 
 
 class Ledger:
@@ -100,7 +103,8 @@ class Ledger:
     def heard(self, handle: str, history: Iterable[Message]) -> None:
         """What the history held when that handle was issued, once it is known."""
         if self.mark.handle == handle:
-            self.mark = replace(self.mark, heard=frozenset(map(_key, history)))
+            said = list(history)
+            self.mark = replace(self.mark, heard=frozenset(map(_key, said)), results=frozenset(_results(said)))
 
     def missed(self, history: Sequence[Message]) -> list[Message] | None:
         """What a session taken up again by the handle doesn't know, besides what is outstanding.
@@ -111,12 +115,21 @@ class Ledger:
         if not self.mark.handle or heard is None:
             return None
         again = set(self._texts())
-        return [m for m in history if _key(m) not in heard and not (m.role == "user" and m.text in again)]
+        answers = {c.tool_use_id for c, _, _ in self._outstanding if isinstance(c, AnswerCall)} | self.mark.results
+        missed: list[Message] = []
+        for message in history:
+            if _key(message) not in heard:
+                if message.role != "user" or message.text not in again:
+                    missed.append(message)
+            elif late := tuple(c for c in message.calls if c.result is not None and c.id not in answers):
+                missed.append(replace(message, text="", calls=late))  # it knows of the call, not of what came of it
+        return missed
 
     def again(self, told: Sequence[Message], known_calls: Collection[str]) -> list[Command]:
         """What to send on a new connection that was opened with these messages and knows these calls."""
         said = {m.text for m in told if m.role == "user"}
-        results = {call.id for m in told for call in m.calls if call.result is not None}
+        said |= {result_in_words(c.name, c.input, c.result) for m in told for c in m.calls if c.result is not None}
+        results = set(_results(told))
         commands: list[Command] = []
         asks = False
         for command, _, _ in self._outstanding:
@@ -161,6 +174,10 @@ def result_as_text(answer: AnswerCall) -> SendContent:
 
 def _key(message: Message) -> tuple[str, str, float | None]:
     return (message.role, message.item_id, None if message.item_id else message.started_at)
+
+
+def _results(history: Iterable[Message]) -> Iterable[str]:
+    return (call.id for message in history for call in message.calls if call.result is not None)
 
 
 def _size(command: Command) -> int:

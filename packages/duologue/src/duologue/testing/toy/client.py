@@ -41,6 +41,7 @@ from duologue.wire.commands import (
     SendContent,
     UpdateSession,
 )
+from duologue.wire.telling import as_told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,7 @@ class ToyCodec(Codec):
             system=system,
             tools=offers(tools),
             voice=voice or "",
-            history=[m.Said(said.role, said.text) for said in opening.history if said.text],
+            history=[m.Said(said.role, as_told(said)) for said in opening.history],
             resume=opening.handle,
             manual=detection.mode == "manual",
             interrupts=detection.interrupt,

@@ -1,0 +1,31 @@
+"""Two hundred conversations over a link that fails in every way; `DUOLOGUE_CHAOS=10000` runs more."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from duologue.testing import VirtualClock
+from duologue.testing.chaos import Chaos
+from duologue.testing.toy import ToyServerCodec, ToyTransport
+from duologue.wire import LinkPolicy
+
+SEEDS = int(os.environ.get("DUOLOGUE_CHAOS", "200"))
+AT_ONCE = 10
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+def test_chaos_loses_nothing_and_doubles_nothing(first, tmp_path):
+    for seed in range(first, min(first + AT_ONCE, SEEDS)):
+        capture = tmp_path / f"{seed}.jsonl"
+        chaos = Chaos(
+            ToyServerCodec,
+            lambda server, capture=capture, seed=seed: ToyTransport(
+                server.url,
+                ssl=server.ssl,
+                capture=capture,
+                policy=lambda: LinkPolicy(attempts=100, overlap=seed % 2 == 0),
+            ),
+            tls=seed % 5 == 0,
+        )
+        VirtualClock().run(chaos.run(seed))
