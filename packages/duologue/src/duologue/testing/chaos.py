@@ -278,7 +278,7 @@ class _Run:
         assert all(times == 1 for times in cut.values()), f"replies were cut twice: {cut}"
 
     def _judge_calls(self, known: list[tuple[str, str]]) -> None:
-        answers = Counter(answer.tool_use_id for _, answer in self.model.answers)
+        answers = Counter((number, answer.tool_use_id) for number, answer in self.model.answers)
         assert all(times == 1 for times in answers.values()), f"calls were answered twice: {answers}"
         started = {e.tool_use_id: e for e in self.events if isinstance(e, ToolStarted)}
         given_up = {e.tool_use_id for e in self.events if isinstance(e, ToolCancelled)}
@@ -287,18 +287,14 @@ class _Run:
         for call_id, event in started.items():
             assert ended[call_id] >= 1, f"nobody was told what became of {call_id}"
             key: Any = event.input.get("key")
-            results = [
-                t for who, t in known if f"done-{key}" in t and (who == "result" or "Result of" in t or "[called" in t)
-            ]
-            assert len(results) <= 1, f"the result of {call_id} is known {len(results)} times: {results}"
+            results = [text for who, text in known if f"done-{key}" in text and _tells(who, text)]
+            assert len(results) <= 1, f"the result of {call_id} is known {len(results)} times: {known}"
             if call_id in finished and self.policy != "detach":
                 assert results, f"the result of {call_id} (work {key}) is not known: {known}"
 
 
 def _tells(who: str, text: str) -> bool:
     """Whether an entry of the memory tells a result, rather than repeats it."""
-    return (
-        who == "result"
-        or (who == "user" and "Result of" in text)
-        or (who == "assistant" and text.startswith("[called"))
-    )
+    if who == "assistant":
+        return text.startswith("[called")
+    return who == "result" or "Result of" in text
