@@ -62,11 +62,11 @@ def test_the_users_transcript_is_no_output():
 def test_a_question_is_awaited_until_something_of_the_answer_comes_or_nobody_waits_any_more(event):
     quiet = Quiet()
     quiet.asked(0.0)
-    assert quiet.awaited
+    assert quiet.awaited is True
     assert not quiet.at(ANSWER_WITHIN - LATER)
     assert quiet.at(ANSWER_WITHIN + LATER)
     quiet.event(event, 1.0)
-    assert not quiet.awaited
+    assert quiet.awaited is False
 
 
 def test_a_question_taken_back_is_not_awaited():
@@ -94,7 +94,7 @@ def test_a_user_who_speaks_is_not_left():
     quiet.event(SpeechStarted(), 0.0)
     assert not quiet.at(100.0)
     quiet.event(SpeechStopped(), 100.0)
-    assert quiet.awaited
+    assert quiet.awaited is True
     assert not quiet.at(100.0)
     assert quiet.at(100.0 + ANSWER_WITHIN + LATER)
 
@@ -129,4 +129,4 @@ def test_with_the_connection_goes_what_it_was_about_but_not_the_question():
     assert quiet.at(0.0)
     quiet.asked(1.0)
     quiet.connection_gone()
-    assert quiet.awaited
+    assert quiet.awaited is True
