@@ -104,6 +104,23 @@ async def test_too_much_unread_pauses_the_socket_until_all_is_read():
     assert await last is None
 
 
+async def test_something_is_done_once_what_came_before_it_was_read():
+    queue, _ = arrivals()
+    done = []
+    queue.put(event(1))
+    queue.when_read(lambda: done.append("one"))
+    queue.put(event(2))
+    queue.when_read(lambda: done.append("two"))
+    queue.end(None)
+    reader = queue.read()
+    await anext(reader)
+    assert done == []
+    await anext(reader)
+    assert done == ["one"]
+    assert await anext(reader, None) is None
+    assert done == ["one", "two"]
+
+
 async def test_another_socket_is_paused_by_its_own_first_frame_while_too_much_waits():
     queue, paused = arrivals()
     queue.wake(UNREAD_HIGH + 1)

@@ -75,7 +75,7 @@ def test_a_reply_that_is_no_longer_wanted_is_not_asked_for_again():
 
 def test_what_was_sent_again_is_outstanding_again():
     kept = ledger(text("a"), CommitTurn())
-    kept.replace([text("a")], 1.0)
+    kept.restate([text("a")], 1.0)
     assert len(kept) == 1
     assert kept.again((), ()) == [text("a")]
 
@@ -83,16 +83,32 @@ def test_what_was_sent_again_is_outstanding_again():
 def test_a_handle_marks_what_the_session_knows():
     kept = Ledger()
     before = [Message("user", "a", "1"), Message("assistant", "b", started_at=2.0)]
-    kept.issued("h", {"c"}, before, 0.0)
+    assert kept.missed(before) is None
+    kept.issued("h", {"c"}, 0.0)
     assert (kept.mark.handle, kept.mark.calls) == ("h", {"c"})
+    assert kept.missed(before) is None  # nobody knows yet what was said before it was issued
+    kept.heard("h", before)
     after = [Message("user", "d", "2"), Message("assistant", "e", started_at=3.0)]
     assert kept.missed([*before, *after]) == after
-    kept.issued("", (), (), 1.0)
+    kept.issued("", {"c"}, 1.0)
     assert kept.mark == Mark()
+    assert kept.missed(after) is None
+
+
+def test_what_was_heard_before_another_handle_doesnt_count_for_the_latest():
+    kept = Ledger()
+    kept.issued("one", (), 0.0)
+    kept.issued("two", (), 1.0)
+    kept.heard("one", [])
+    assert kept.missed([]) is None
+    kept.heard("two", [Message("user", "a", "1")])
+    assert kept.missed([Message("user", "a", "1")]) == []
 
 
 def test_what_is_outstanding_is_not_missed_for_it_is_sent_again():
     kept = ledger(text("d "))
+    kept.issued("h", (), 0.0)
+    kept.heard("h", ())
     missed = kept.missed([Message("user", "d", "2"), Message("assistant", "d", "3"), Message("user", "e", "4")])
     assert missed == [Message("assistant", "d", "3"), Message("user", "e", "4")]
 
@@ -100,13 +116,13 @@ def test_what_is_outstanding_is_not_missed_for_it_is_sent_again():
 def test_content_that_had_settled_is_part_of_what_a_handle_stands_for():
     kept = ledger(text("old"))
     kept.sent(text("new"), SETTLED)
-    kept.issued("h", (), (), SETTLED + 0.01)
+    kept.issued("h", (), SETTLED + 0.01)
     assert kept.again((), ()) == [text("new")]
 
 
 def test_a_question_is_kept_whatever_handle_is_issued():
     kept = ledger(text("old"), CommitTurn())
-    kept.issued("h", (), (), 100.0)
+    kept.issued("h", (), 100.0)
     assert kept.again((), ()) == [text("old"), CommitTurn()]
 
 
@@ -158,9 +174,9 @@ def test_the_bytes_are_always_those_of_what_is_kept(steps):
             case "unask":
                 kept.unask()
             case "issued":
-                kept.issued("h", (), (), float(number))
+                kept.issued("h", (), float(number))
             case "again":
-                kept.replace(kept.again((), ()), float(number))
+                kept.restate(kept.again((), ()), float(number))
             case _:
                 kept.sent(step, float(number))
         assert kept._bytes == sum(size for _, _, size in kept._outstanding)
