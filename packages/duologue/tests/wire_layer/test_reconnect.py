@@ -354,7 +354,7 @@ async def test_a_fatal_refusal_is_not_retried():
         assert isinstance(error, ConnectFailed)
         assert not error.retryable
         assert "401" in str(error)
-        assert len(talk.of(Reconnecting)) == 2  # with the handle, then without
+        assert len(talk.of(Reconnecting)) == 1
         with pytest.raises(SessionClosed):
             await talk.agent.send(TextBlock("hello"))
 

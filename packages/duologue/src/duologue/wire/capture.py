@@ -58,13 +58,15 @@ class Capture:
 
     def __init__(self, path: str | Path, session: Mapping[str, Any]) -> None:
         try:
-            self._file = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 - closed by the thread that writes it
+            # A lone surrogate is no UTF-8, but its escape is JSON.
+            self._file = Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 - closed by the thread that writes it
         except OSError as exc:
             raise ConfigurationError(f"the capture {str(path)!r} can't be written: {exc.strerror}") from None
         self._zero = time.monotonic()
         self._hidden = Secrets()
         self._lines: deque[dict[str, Any]] = deque()
-        self._waiting = 0
+        self._taken = 0  # bytes; counted by the loop alone
+        self._written = 0  # and by the thread alone
         self._lost = 0
         self._closed = False
         self.dropped = 0
@@ -100,8 +102,10 @@ class Capture:
 
     def close(self) -> None:
         """Write what waits and close the file; idempotent. Waits for nothing: the thread ends by itself."""
-        self._closed = True
-        self._moved.set()
+        if not self._closed:
+            self._note_lost()
+            self._closed = True
+            self._moved.set()
 
     def wait(self) -> None:
         """Wait until the file is whole, two seconds at the most; not for the event loop."""
@@ -116,16 +120,19 @@ class Capture:
     def _put(self, line: dict[str, Any], size: int = 256) -> None:
         if self._closed:
             return
-        if self._waiting + size > WAITING_BYTES:
+        if self._taken - self._written + size > WAITING_BYTES:
             self._lost += 1
             self.dropped += 1
             return
+        self._note_lost()
+        self._taken += size
+        self._lines.append({"t": self._t(), **line, "_": size})
+        self._moved.set()
+
+    def _note_lost(self) -> None:
         if self._lost:
             self._lines.append({"t": self._t(), "lost": self._lost})
             self._lost = 0
-        self._waiting += size
-        self._lines.append({"t": self._t(), **line, "_": size})
-        self._moved.set()
 
     def _t(self) -> float:
         return round(time.monotonic() - self._zero, 6)
@@ -139,8 +146,9 @@ class Capture:
                     closed = self._closed
                     while self._lines:
                         line = self._lines.popleft()
-                        self._waiting -= line.pop("_", 0)
+                        self._written += line.pop("_", 0)
                         file.write(self._text(line))
+                    file.flush()  # what is on file survives a crash of ours
                     if closed:
                         return
         except OSError as exc:
@@ -151,18 +159,26 @@ class Capture:
     def _text(self, line: dict[str, Any]) -> str:
         for name in ("in64", "out64"):
             if name in line:
-                shown = line[name].decode("utf-8", errors="surrogateescape")
-                hidden = self._hidden.redact(shown).encode("utf-8", errors="surrogateescape")
-                line[name] = base64.b64encode(hidden).decode()
-        return json.dumps(hide(line, self._hidden), ensure_ascii=False) + "\n"
+                line[name] = base64.b64encode(hide_bytes(line[name], self._hidden)).decode()
+        return json.dumps(hide(line, self._hidden), ensure_ascii=False, default=repr) + "\n"
+
+
+def hide_bytes(data: bytes, hidden: Secrets) -> bytes:
+    """Return bytes with the secrets hidden, as far as they stand there in UTF-8."""
+    if not hidden:
+        return data
+    text = data.decode("utf-8", errors="surrogateescape")
+    return hidden.redact(text).encode("utf-8", errors="surrogateescape")
 
 
 def hide(value: Any, hidden: Secrets) -> Any:
-    """Return a JSON value with the secrets hidden in all of its strings."""
+    """Return a JSON value, as `spell` makes them, with the secrets hidden in all of its strings and bytes."""
     if isinstance(value, str):
         return hidden.redact(value)
     if isinstance(value, dict):
-        return {key: hide(entry, hidden) for key, entry in value.items()}
+        if value.keys() == {"base64"}:
+            return {"base64": base64.b64encode(hide_bytes(base64.b64decode(value["base64"]), hidden)).decode()}
+        return {hidden.redact(key): hide(entry, hidden) for key, entry in value.items()}
     if isinstance(value, list):
         return [hide(entry, hidden) for entry in value]
     return value

@@ -94,4 +94,7 @@ def explain_failure(exc: Exception, address: str, provider: str) -> DuologueErro
             provider=provider or None,
             code="certificate",
         )
-    return ConnectFailed(f"{who} at {address} can't be reached: {exc}", provider=provider or None, code="unreachable")
+    why = str(exc) or type(exc).__name__
+    if isinstance(exc, ImportError):
+        return ConfigurationError(f"{who} at {address} can't be reached: {why}", provider=provider or None)
+    return ConnectFailed(f"{who} at {address} can't be reached: {why}", provider=provider or None, code="unreachable")

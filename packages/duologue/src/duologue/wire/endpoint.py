@@ -64,9 +64,13 @@ class Endpoint:
     secrets: tuple[str, ...] = ()
     plain: bool = False
 
+    def __repr__(self) -> str:
+        return self.hidden().redact(f"Endpoint({self.url!r}, provider={self.provider!r}, headers={[*self.headers]})")
+
     def hidden(self) -> Secrets:
         """What to hide in everything that is shown."""
-        return Secrets.of(self.url, self.headers, self.secrets, self.proxy if isinstance(self.proxy, str) else "")
+        proxy = self.proxy if isinstance(self.proxy, str) else ""
+        return Secrets.of(self.url, self.headers, self.secrets, proxy, self.subprotocols)
 
     def check(self) -> None:
         """Refuse what can't be connected to.
@@ -84,6 +88,8 @@ class Endpoint:
             raise ConfigurationError(
                 f"{hidden.redact(self.url)!r} is no WebSocket URL: it must start with wss:// (or ws:// on this machine)"
             )
+        if parts.fragment:
+            raise ConfigurationError(f"{hidden.redact(self.url)!r} is no WebSocket URL: nothing may follow a '#'")
         if parts.scheme == "ws":
             if self.ssl is not None:
                 raise ConfigurationError(f"a TLS context was given for {hidden.redact(self.url)!r}: use wss://")

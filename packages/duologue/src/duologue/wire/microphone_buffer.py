@@ -16,6 +16,9 @@ LOUD = 600
 LEAD_MS = 300.0
 """Milliseconds kept from before the first loud block: speech begins softly."""
 
+PACKET_MS = 20.0
+"""What a block counts whose length nobody knows: a packet of Opus, commonly."""
+
 SPARSE = 16
 """Every so many samples are looked at: speech is loud for longer than a millisecond."""
 
@@ -44,7 +47,7 @@ class MicrophoneBuffer:
 
     def keep(self, block: AudioBlock) -> int:
         """Add a block; return how many old ones had to go for it."""
-        ms = parse_format(block.media_type).duration_ms(len(block.data), self._rate)
+        ms = max(1.0, parse_format(block.media_type).duration_ms(len(block.data), self._rate) or PACKET_MS)
         blocks = self._blocks
         blocks.append((block, ms))
         self._ms += ms

@@ -15,7 +15,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from duologue.errors import ConnectionLost, DuologueError, LinkError
+from duologue.errors import ConfigurationError, ConnectionLost, DuologueError, LinkError, RateLimited
 from duologue.events import GoingAway, Reconnected, Reconnecting
 from duologue.wire.quiet import Quiet
 
@@ -143,7 +143,8 @@ class LinkPolicy:
         if self.state == "switching" and in_time and not self.quiet.at(now):
             # The old connection went on, and the new one doesn't know of it: leave at the next silent moment.
             self.state = "leaving"
-            return [DropNew(), SetTimer("look", now + LOOK_AGAIN)]
+            by = now if self._leave_by is None else self._leave_by
+            return [DropNew(), SetTimer("leave", by), SetTimer("look", now + LOOK_AGAIN)]
         first, gap = self.state == "new", 0.0 if self.state == "switching" else now - self._left_at
         self.state = "live"
         self._accepted_at, self._leave_by = now, None
@@ -156,7 +157,7 @@ class LinkPolicy:
         """A connection could not be made, or was not accepted."""
         if self.state == "over":
             return []
-        if with_handle and not _of_the_network(error):
+        if with_handle and _may_be_the_handles_fault(error):
             return self._again(error, now, fresh=True, at_once=True)  # the handle may be too old: without it, then
         if not error.retryable:
             if self.state == "switching":
@@ -219,14 +220,19 @@ class LinkPolicy:
         return departing or [SetTimer("leave", self._leave_by), SetTimer("look", now + LOOK_AGAIN)]
 
     def _depart(self, now: float) -> list[LinkEffect]:
-        self._attempt = 1
+        if now - self._accepted_at >= self.stable_s:
+            self._attempt = 0
+        if self._attempt >= self.attempts:
+            self.state = "live"  # each new connection is sent away at once: use this one to its end
+            return []
+        self._attempt += 1
         self._left_at = now
-        told = Tell(Reconnecting(1, self._why))
+        told, dial = Tell(Reconnecting(self._attempt, self._why)), Dial(self._delay(at_once=self._attempt == 1))
         if self.overlap and (self._leave_by is None or now < self._leave_by):
             self.state = "switching"
-            return [told, Dial()]
+            return [told, dial]
         self.state = "down"
-        return [told, CloseOld(), Dial()]
+        return [told, CloseOld(), dial]
 
     def _again(
         self, error: DuologueError, now: float, *, fresh: bool = False, at_once: bool = False
@@ -237,17 +243,24 @@ class LinkPolicy:
                 self.state = "live"
                 return []
             return self._give_up(_gave_up(error, self.attempts))
-        delay = 0.0 if at_once else min(self.max_delay, self.first_delay * 2.0 ** min(30, self._attempt - 2))
-        delay *= 1 - self.jitter * self._chance()
-        return [Tell(Reconnecting(self._attempt, str(error))), Dial(delay, fresh)]
+        return [Tell(Reconnecting(self._attempt, str(error))), Dial(self._delay(at_once=at_once), fresh)]
+
+    def _delay(self, *, at_once: bool) -> float:
+        if at_once:
+            return 0.0
+        delay = min(self.max_delay, self.first_delay * 2.0 ** min(30, self._attempt - 2))
+        return delay * (1 - self.jitter * self._chance())
 
     def _give_up(self, error: DuologueError) -> list[LinkEffect]:
         self.state = "over"
         return [GiveUp(error)]
 
 
-def _of_the_network(error: DuologueError) -> bool:
-    return error.code in ("unreachable", "timeout") or (error.code or "").startswith("5")
+def _may_be_the_handles_fault(error: DuologueError) -> bool:
+    """Whether it was refused by somebody who had seen the handle, which is told once the WebSocket is open."""
+    code = error.code or ""
+    by_http = len(code) == 3 and code.isdigit()
+    return not (by_http or code in ("unreachable", "timeout") or isinstance(error, ConfigurationError | RateLimited))
 
 
 def _gave_up(error: DuologueError, attempts: int) -> DuologueError:

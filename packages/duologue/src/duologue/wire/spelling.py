@@ -1,13 +1,14 @@
 """Spelling: commands and messages as JSON, and back; what a capture is written in.
 
-A dataclass is an object with its class's name as `kind`; bytes are `{"base64": ...}`.
+A dataclass is an object with its class's name as `kind`; bytes are `{"base64": ...}`. A mapping with such keys of its
+own is wrapped: `{"kind": "Mapping", "entries": {...}}`.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -47,8 +48,9 @@ def spell(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple | list | frozenset | set):
         return [spell(entry) for entry in value]
-    if isinstance(value, dict):
-        return {str(key): spell(entry) for key, entry in value.items()}
+    if isinstance(value, Mapping):
+        entries = {str(key): spell(entry) for key, entry in value.items()}
+        return {"kind": "Mapping", "entries": entries} if entries.keys() & {"kind", "base64"} else entries
     return value
 
 
@@ -65,9 +67,11 @@ def unspell(value: Any) -> Any:
     if set(value) == {"base64"}:
         try:
             return base64.b64decode(value["base64"], validate=True)
-        except (binascii.Error, TypeError) as exc:
+        except (ValueError, TypeError) as exc:
             raise ConfigurationError(f"a capture holds bad base64: {exc}") from None
     kind = value.get("kind")
+    if kind == "Mapping" and isinstance(value.get("entries"), dict):
+        return {key: unspell(entry) for key, entry in value["entries"].items()}
     fields = {key: unspell(entry) for key, entry in value.items() if key != "kind"}
     if kind is None:
         return fields
