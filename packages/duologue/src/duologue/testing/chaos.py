@@ -92,6 +92,8 @@ class Chaos:
         try:
             async with assert_no_leaks(), asyncio.timeout(LONGEST):
                 await _Run(self, random.Random(seed)).run()  # noqa: S311 - a seed is to give the same again
+        except ExceptionGroup as exc:
+            raise AssertionError(f"seed {seed}: {exc.exceptions[0]!r}\n{self.story}") from exc
         except TimeoutError:
             raise AssertionError(f"seed {seed} hangs:\n{self.story}") from None
         except AssertionError as exc:

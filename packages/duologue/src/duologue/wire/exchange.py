@@ -108,7 +108,7 @@ class Exchange:
         if connection is None or self.held or connection.link.congested:
             self.held.keep(block)
             return
-        if self._policy.state == "leaving" and is_loud(block):
+        if self._policy.state in ("leaving", "switching") and is_loud(block):
             self._quiet.voice(self.keeper.now)
         connection.send(SendContent(block))
         self.recent.keep(block)
@@ -122,6 +122,7 @@ class Exchange:
         if connection is not None:
             if self.held and isinstance(command, CommitTurn):
                 self._catch_up(connection, whole=True)  # the turn is not over before its audio
+            self._quiet.said()
             for said in instead or (command,):
                 connection.send(said)
         self._ledger.sent(command, self.keeper.now)
@@ -134,6 +135,7 @@ class Exchange:
         """Send a command that means nothing to another connection."""
         connection = self.keeper.current
         if connection is not None:
+            self._quiet.said()
             connection.send(command)
             if connection.link.congested:
                 await connection.link.drain()

@@ -98,6 +98,7 @@ class Keeper:
         self._arriving: Connection | None = None
         self._endpoint_used: Endpoint | None = None
         self._count = 0
+        self._told_at = 0
 
     @property
     def now(self) -> float:
@@ -182,7 +183,8 @@ class Keeper:
     def accepted(self, connection: Connection) -> None:
         """The provider took the session."""
         self._arriving = connection
-        effects = self.policy.accepted(self.now, resumed=bool(connection.opening.handle))
+        stale = self._told_at != self.policy.quiet.exchanges
+        effects = self.policy.accepted(self.now, resumed=bool(connection.opening.handle), stale=stale)
         if self.current is None and self._count == 1:
             self._use(connection)
         self.perform(effects)
@@ -219,6 +221,7 @@ class Keeper:
         if dial.after:
             await asyncio.sleep(dial.after)
         opening = self._tenant.opening(fresh=dial.fresh)
+        self._told_at = self.policy.quiet.exchanges
         try:
             await self._connect(opening)
         except DuologueError as exc:

@@ -135,16 +135,22 @@ class LinkPolicy:
 
     # -- what happens ---------------------------------------------------------------------------------
 
-    def accepted(self, now: float, *, resumed: bool) -> list[LinkEffect]:
-        """The provider took the new connection."""
+    def accepted(self, now: float, *, resumed: bool, stale: bool = False) -> list[LinkEffect]:
+        """The provider took the new connection.
+
+        `stale` tells that the old one went on after the new one was told what there was to know.
+        """
         if self.state == "over":
             return [DropNew()]
-        in_time = self._leave_by is None or now < self._leave_by
-        if self.state == "switching" and in_time and not self.quiet.at(now):
-            # The old connection went on, and the new one doesn't know of it: leave at the next silent moment.
-            self.state = "leaving"
-            by = now if self._leave_by is None else self._leave_by
-            return [DropNew(), SetTimer("leave", by), SetTimer("look", now + LOOK_AGAIN)]
+        if self.state == "down" and stale:
+            return [DropNew(), Dial()]
+        if self.state == "switching" and (stale or not self.quiet.at(now)):
+            if self._leave_by is None or now < self._leave_by:
+                self.state = "leaving"  # at the next silent moment, then
+                by = now if self._leave_by is None else self._leave_by
+                return [DropNew(), SetTimer("leave", by), SetTimer("look", now + LOOK_AGAIN)]
+            self.state = "down"
+            return [DropNew(), CloseOld(), Dial()]
         first, gap = self.state == "new", 0.0 if self.state == "switching" else now - self._left_at
         self.state = "live"
         self._accepted_at, self._leave_by = now, None

@@ -48,6 +48,8 @@ class Quiet:
         """A reply is being made."""
         self.calls: set[str] = set()
         """Calls that wait for their answer."""
+        self.exchanges = 0
+        """Counts what the connection in use was told and told: a number that stands still means that nothing was."""
         self._spoke_at = self._ended_at = -1e9
         self._voice_until = -1e9
         self._user_speaks = False
@@ -70,6 +72,10 @@ class Quiet:
         self._awaited_since = now
         self._user_speaks = False
 
+    def said(self) -> None:
+        """Content went out on the connection in use."""
+        self.exchanges += 1
+
     def answered(self, tool_use_id: str) -> None:
         """We answered a call."""
         self.calls.discard(tool_use_id)
@@ -80,10 +86,12 @@ class Quiet:
 
     def voice(self, now: float) -> None:
         """The microphone is loud: the provider may not have noticed yet."""
+        self.exchanges += 1
         self._voice_until = now + VOICE_HANGS
 
     def output(self, now: float) -> None:
         """Something of a reply came."""
+        self.exchanges += 1
         self.replying = True
         self._spoke_at = now
         self._awaited_since = None
@@ -91,6 +99,7 @@ class Quiet:
 
     def event(self, event: Event, now: float) -> None:
         """An event came from the provider."""
+        self.exchanges += 1
         match event:
             case AudioOutputDelta() | TextDelta() | TranscriptDelta(role="assistant"):
                 self.output(now)
