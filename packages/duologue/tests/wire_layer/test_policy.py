@@ -185,12 +185,14 @@ def test_a_new_connection_that_missed_something_is_dropped_and_the_deadline_stil
     assert made.timer("leave", 149.0) == [Tell(Reconnecting(1, "going away in 50 s")), CloseOld(), Dial()]
 
 
-def test_at_the_deadline_the_new_connection_is_used_whatever_goes_on():
+def test_at_the_deadline_the_old_connection_is_left_whatever_goes_on():
     made = policy(overlap=True)
     made.event(GoingAway(50.0), 100.0)
     made.event(WORDS, 100.5)
     assert made.timer("leave", 149.0) == []
-    assert made.accepted(149.5, resumed=True)[0] == Switch()
+    # the new one was dialled before that was said, so it is no use any more
+    assert made.accepted(149.5, resumed=True, stale=True) == [DropNew(), CloseOld(), Dial()]
+    assert made.accepted(150.0, resumed=True)[0] == Switch()
 
 
 def test_an_old_connection_that_still_works_is_used_where_no_new_one_is_to_be_had():

@@ -26,7 +26,10 @@ async def assert_no_leaks(*, within: float = 1.0) -> AsyncIterator[None]:
     yield
     loop = asyncio.get_running_loop()
     until = loop.time() + within
-    while (tasks_left := [t for t in asyncio.all_tasks() - tasks if not t.done()]) and loop.time() < until:
+    while True:
+        tasks_left = [t for t in asyncio.all_tasks() - tasks if not t.done()]
+        if not tasks_left or loop.time() >= until:
+            break
         await asyncio.sleep(0.01)
     until = time.monotonic() + within
     for thread in set(threading.enumerate()) - threads:

@@ -79,7 +79,6 @@ class Exchange:
         self._handle = ""
         self._has_turns = True
         self._continues = True
-        self._on_purpose = False
 
     def finish(self, error: Exception | None) -> None:
         """The session is over."""
@@ -200,8 +199,6 @@ class Exchange:
     def opening(self, *, fresh: bool) -> Opening:
         """What the next connection starts from."""
         history = self.history()
-        planned = self._on_purpose or self._policy.state == "switching"  # then nobody spoke
-        self._again = [] if planned else self.recent.from_first_loud()
         if self._again and history and history[-1].role == "user" and history[-1].item_id:
             history = history[:-1]  # its audio is sent again, so its text would say it twice
         missed = None if fresh else self._ledger.missed(history)
@@ -218,7 +215,6 @@ class Exchange:
         self._handle = codec.handle
         known = self._ledger.mark.calls if opening.handle else frozenset()
         self._calls.moved(connection.number, known)
-        self._on_purpose = False
         self.arrivals.new_socket()
         self._up.set()
         if connection.number == 1:
@@ -226,7 +222,6 @@ class Exchange:
         if self._update != UpdateSession():
             self._attempt(connection, self._update)
         again, self._again = self._again, []
-        self.recent.clear()
         for block in again:
             self._attempt(connection, SendContent(block))
             self.recent.keep(block)
@@ -239,9 +234,9 @@ class Exchange:
     def departed(self, *, planned: bool) -> None:
         """There is no connection: end what it was in the middle of."""
         self._up.clear()
-        self._on_purpose = planned
-        if planned:
-            self.recent.clear()
+        nobody_spoke = planned and self._quiet.at(self.keeper.now)
+        self._again += [] if nobody_spoke else self.recent.from_first_loud()
+        self.recent.clear()
         if self._quiet.replying and self._has_turns and not self.ended:
             response_id = getattr(self._speech, "response_id", "")
             self.tell(TurnComplete(StopReason.error, response_id=response_id))

@@ -144,7 +144,7 @@ class LinkPolicy:
             return [DropNew()]
         if self.state == "down" and stale:
             return [DropNew(), Dial()]
-        if self.state == "switching" and (stale or not self.quiet.at(now)):
+        if self.state == "switching" and (stale or not self.quiet.settled(now)):
             if self._leave_by is None or now < self._leave_by:
                 self.state = "leaving"  # at the next silent moment, then
                 by = now if self._leave_by is None else self._leave_by

@@ -49,7 +49,7 @@ class Quiet:
         self.calls: set[str] = set()
         """Calls that wait for their answer."""
         self.exchanges = 0
-        """Counts what the connection in use was told and told: a number that stands still means that nothing was."""
+        """Counts what the connection in use was told and told, but for speech that has only begun."""
         self._spoke_at = self._ended_at = -1e9
         self._voice_until = -1e9
         self._user_speaks = False
@@ -57,10 +57,14 @@ class Quiet:
 
     def at(self, now: float) -> bool:
         """Whether this moment is quiet."""
+        return self.settled(now) and not (self._user_speaks or now < self._voice_until)
+
+    def settled(self, now: float) -> bool:
+        """Whether nothing is under way but, perhaps, the user's speech, which can be sent again."""
         awaited = self._awaited_since is not None and now - self._awaited_since < ANSWER_WITHIN
         replying = self.replying if self.has_turns else now - self._spoke_at < PAUSE
         trails = now - self._ended_at < SETTLES
-        return not (replying or awaited or trails or self.calls or self._user_speaks or now < self._voice_until)
+        return not (replying or awaited or trails or self.calls)
 
     @property
     def awaited(self) -> bool:
@@ -86,7 +90,6 @@ class Quiet:
 
     def voice(self, now: float) -> None:
         """The microphone is loud: the provider may not have noticed yet."""
-        self.exchanges += 1
         self._voice_until = now + VOICE_HANGS
 
     def output(self, now: float) -> None:
@@ -99,7 +102,8 @@ class Quiet:
 
     def event(self, event: Event, now: float) -> None:
         """An event came from the provider."""
-        self.exchanges += 1
+        if not isinstance(event, SpeechStarted):
+            self.exchanges += 1
         match event:
             case AudioOutputDelta() | TextDelta() | TranscriptDelta(role="assistant"):
                 self.output(now)
