@@ -39,7 +39,7 @@ def configured_transports() -> list[str]:
     names = []
     for name in available_transports():
         try:
-            configured = getattr(_load(name), "configured", None)
+            configured = getattr(find_transport(name), "configured", None)
         except ConfigurationError as exc:
             log.warning("%s", exc)  # somebody's broken package must not hide the others
             continue
@@ -56,14 +56,20 @@ def get_transport(name: str, **options: Any) -> RealtimeTransport:
         ConfigurationError: there is no transport of that name, it can't be imported, or it does not take
             these options.
     """
-    made = _load(name)
+    made = find_transport(name)
     try:
         return made(**options)
     except TypeError as exc:
         raise ConfigurationError(f"transport {name!r} does not take these options ({exc})") from exc
 
 
-def _load(name: str) -> Callable[..., RealtimeTransport]:
+def find_transport(name: str) -> Callable[..., RealtimeTransport]:
+    """The class (or factory) of a transport.
+
+    Raises:
+        MissingExtra: it is one of ours and its package is not installed.
+        ConfigurationError: there is no transport of that name, or it can't be imported.
+    """
     for found in _installed():
         if found.name == name:
             try:

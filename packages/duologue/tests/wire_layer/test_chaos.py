@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 from duologue.testing import VirtualClock
 from duologue.testing.chaos import Chaos
 from duologue.testing.toy import ToyServerCodec, ToyTransport
 from duologue.wire import LinkPolicy
+from duologue.wire.recording import Recording
+from duologue.wire.replay import Replay
 
 SEEDS = int(os.environ.get("DUOLOGUE_CHAOS", "200"))
 AT_ONCE = 10
@@ -29,3 +32,6 @@ def test_chaos_loses_nothing_and_doubles_nothing(first, tmp_path):
             tls=seed % 5 == 0,
         )
         VirtualClock().run(chaos.run(seed))
+        replay = Replay(capture, partial(ToyTransport.replay_codec, Recording(capture).session))
+        assert list(replay)
+        assert replay.differences == []

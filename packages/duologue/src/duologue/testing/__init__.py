@@ -18,6 +18,7 @@ from duologue.testing.scripted import End, Expect, ScriptedSession, ScriptedTran
 
 if TYPE_CHECKING:
     from duologue.testing.peer import Peer
+    from duologue.testing.replay_transport import ReplayTransport
     from duologue.testing.stand_in import StandIn
     from duologue.testing.wire_server import Refusal, WireServer
 
@@ -31,6 +32,7 @@ __all__ = [
     "PlaybackNoticed",
     "Record",
     "Refusal",
+    "ReplayTransport",
     "ReplyStopped",
     "ScriptedSession",
     "ScriptedTransport",
@@ -49,6 +51,7 @@ __all__ = [
 _LATER = {
     "Peer": "duologue.testing.peer",
     "Refusal": "duologue.testing.wire_server",
+    "ReplayTransport": "duologue.testing.replay_transport",
     "StandIn": "duologue.testing.stand_in",
     "WireServer": "duologue.testing.wire_server",
 }

@@ -8,6 +8,7 @@ connection, from 1):
     {"t": 0.01, "n": 1, "out": "{\"setup\": ...}"}        a text frame we sent; "out64" a binary one, in base64
     {"t": 0.25, "n": 1, "in": "{\"setupComplete\": ...}"}  a frame that came; "in64" likewise
     {"t": 1.02, "n": 1, "ask": {"kind": "CommitTurn"}}      what the application asked for (before its frames)
+    {"t": 9.80, "n": 0, "tell": {"kind": "Reconnecting", ...}}   an event of the session's own
     {"t": 9.81, "n": 1, "end": {"code": 1011, "reason": "..."}}
     {"t": 9.90, "lost": 3}                                  so many lines were dropped: the disk was too slow
 
@@ -31,8 +32,9 @@ from duologue.wire.secrets import Secrets
 from duologue.wire.spelling import spell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from duologue.events import Event
     from duologue.wire.codec import Frame, Opening
     from duologue.wire.commands import Command
     from duologue.wire.link import LinkEnd
@@ -56,13 +58,16 @@ class Capture:
         ConfigurationError: the file can't be written.
     """
 
-    def __init__(self, path: str | Path, session: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: str | Path, session: Mapping[str, Any], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         try:
             # A lone surrogate is no UTF-8, but its escape is JSON.
             self._file = Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 - closed by the thread that writes it
         except OSError as exc:
             raise ConfigurationError(f"the capture {str(path)!r} can't be written: {exc.strerror}") from None
-        self._zero = time.monotonic()
+        self._clock = clock
+        self._zero = clock()
         self._hidden = Secrets()
         self._lines: deque[dict[str, Any]] = deque()
         self._taken = 0  # bytes; counted by the loop alone
@@ -95,6 +100,10 @@ class Capture:
     def received(self, number: int, frame: Frame) -> None:
         """A frame came."""
         self._frame(number, "in", frame)
+
+    def told(self, event: Event) -> None:
+        """The session reported an event of its own, that no frame brought."""
+        self._put({"n": 0, "tell": spell(event)})
 
     def closed(self, number: int, end: LinkEnd) -> None:
         """A connection ended."""
@@ -135,7 +144,7 @@ class Capture:
             self._lost = 0
 
     def _t(self) -> float:
-        return round(time.monotonic() - self._zero, 6)
+        return round(self._clock() - self._zero, 6)
 
     def _write(self) -> None:
         try:

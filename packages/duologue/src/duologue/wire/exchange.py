@@ -267,6 +267,8 @@ class Exchange:
 
     def tell(self, event: Event) -> None:
         """Report an event of our own."""
+        if self._capture is not None:
+            self._capture.told(event)
         self.arrivals.put(event)
 
     def over(self, error: DuologueError | None) -> None:

@@ -64,7 +64,8 @@ class WireSession:
         describe: Mapping[str, Any] | None = None,
         link: OpenLink = open_link,
     ) -> None:
-        self._capture = Capture(capture, describe or {}) if capture is not None else None
+        clock = asyncio.get_running_loop().time
+        self._capture = Capture(capture, describe or {}, clock) if capture is not None else None
         self._exchange = Exchange(codec_factory, endpoint, policy or LinkPolicy(), link, self._capture)
         self._exchange.history = lambda: history
         self._closed: asyncio.Future[None] | None = None

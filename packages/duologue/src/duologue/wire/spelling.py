@@ -1,4 +1,4 @@
-"""Spelling: commands and messages as JSON, and back; what a capture is written in.
+"""Spelling: commands, messages and the link's own events as JSON, and back; what a capture is written in.
 
 A dataclass is an object with its class's name as `kind`; bytes are `{"base64": ...}`. A mapping with such keys of its
 own is wrapped: `{"kind": "Mapping", "entries": {...}}`.
@@ -14,16 +14,18 @@ from typing import Any
 
 from duologue.blocks import AudioBlock, ImageBlock, TextBlock
 from duologue.effects import AnswerCall, StopReply, Truncate
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, DuologueError
+from duologue.events import Problem, Reconnected, Reconnecting, TurnComplete
 from duologue.tool import Tool
 from duologue.transport import TurnDetection
-from duologue.types import CallRecord, Message
+from duologue.types import CallRecord, Message, StopReason, Usage
 from duologue.wire.commands import ClearInput, CommitTurn, NotePlayback, SendContent, UpdateSession
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         *(TextBlock, AudioBlock, ImageBlock, Message, CallRecord, TurnDetection),
+        *(Reconnecting, Reconnected, TurnComplete, StopReason, Usage),
         *(SendContent, CommitTurn, StopReply, AnswerCall, Truncate, NotePlayback, UpdateSession, ClearInput),
     )
 }
@@ -31,9 +33,13 @@ _KINDS: dict[str, type[Any]] = {
 
 def spell(value: Any) -> Any:
     """Return a value as JSON knows it."""
+    if isinstance(value, Problem):
+        return {"kind": "Problem", "message": str(value.exception)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: spell(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {"kind": type(value).__name__, **fields}
+    if isinstance(value, StopReason):
+        return {"kind": "StopReason", "value": value.value}
     if isinstance(value, Tool):
         return {
             "kind": "Tool",
@@ -78,8 +84,12 @@ def unspell(value: Any) -> Any:
     try:
         if kind == "Tool":
             return Tool(fields["name"], None, fields["description"], fields["schema"], blocking=fields["blocking"])
+        if kind == "Problem":
+            return Problem(DuologueError(fields["message"]))
         made = _KINDS[kind]
+        if made is StopReason:
+            return StopReason(fields["value"])
         tuples = {f.name for f in dataclasses.fields(made) if "tuple" in str(f.type)}
         return made(**{key: tuple(v) if key in tuples and isinstance(v, list) else v for key, v in fields.items()})
-    except (KeyError, TypeError) as exc:
+    except (KeyError, TypeError, ValueError) as exc:
         raise ConfigurationError(f"a capture holds a {kind!r} that this version does not know ({exc})") from None

@@ -9,6 +9,7 @@ from duologue.wire.endpoint import Endpoint, KeepAlive
 from duologue.wire.links import open_link
 from duologue.wire.policy import LinkPolicy
 from duologue.wire.session import WireSession
+from duologue.wire.spelling import spell, unspell
 
 if TYPE_CHECKING:
     import ssl
@@ -85,8 +86,25 @@ class ToyTransport:
             self._policy(),
             history=history,
             capture=self._capture,
-            describe={"transport": "toy"},
+            describe={
+                "transport": "toy",
+                "system": system,
+                "tools": spell(tools),
+                "voice": voice,
+                "turn_detection": spell(turn_detection),
+            },
             link=self._link,
         )
         await session.open()
         return session
+
+    @classmethod
+    def replay_codec(cls, session: Mapping[str, Any], opening: Opening) -> ToyCodec:
+        """Make the codec of a captured session again, from what `connect` noted of it."""
+        return ToyCodec(
+            opening,
+            system=session["system"],
+            tools=unspell(session["tools"]),
+            voice=session["voice"],
+            turn_detection=unspell(session["turn_detection"]),
+        )
