@@ -126,6 +126,7 @@ strange = cli_doubles:strange
 greeting = cli_doubles:greeting
 leaving = cli_doubles:leaving
 keyless = cli_doubles:keyless
+toy = duologue.testing.toy:ToyTransport
 slow = cli_doubles:Slow
 stubborn = cli_doubles:Stubborn
 broken = cli_doubles_that_are_missing:any

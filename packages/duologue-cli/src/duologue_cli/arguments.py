@@ -26,6 +26,7 @@ class ChatArguments:
     voice: str | None = None
     tools: tuple[str, ...] = ()
     base_url: str | None = None
+    record: Path | None = None
     barge_in: float | None = None
     devices: tuple[str, ...] = ()
     aec: str | None = None

@@ -79,6 +79,10 @@ def chat(
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="The server to use, for transports that have one.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Capture what goes over the network, for `duologue replay`; keys hidden."),
+    ] = None,
     barge_in: Annotated[
         float | None,
         typer.Option(
@@ -124,11 +128,26 @@ def chat(
             voice=voice,
             tools=tuple(tools or ()),
             base_url=base_url,
+            record=record,
             barge_in=barge_in,
             devices=tuple(device or ()),
             aec=aec,
         )
     )
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A capture, of `duologue chat --record` or `capture=`.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a summary last.")] = False,
+    original_time: Annotated[
+        bool, typer.Option("--original-time", help="Take as long as the conversation took, instead of no time.")
+    ] = False,
+) -> int:
+    """Show a captured conversation again: the same frames through the same codec and rules, on a clock of its own."""
+    from duologue_cli.replay import show_replay  # the wire layer loads for this, not for --help
+
+    return show_replay(file, json=json, original_time=original_time)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from duologue.agent import RealtimeAgent
 from duologue.discovery import get_transport
@@ -100,7 +100,13 @@ def prepare(arguments: ChatArguments) -> Plan:
         from duologue_local import DEMO_TOOLS  # the demo brain is only asked what it can do
 
         tools = list(DEMO_TOOLS)
-    options = {} if arguments.base_url is None else {"base_url": arguments.base_url}
+    options: dict[str, Any] = {} if arguments.base_url is None else {"base_url": arguments.base_url}
+    if arguments.record is not None:
+        if arguments.transport == "local":
+            raise ConfigurationError(
+                "--record captures what goes over a network, and `local` uses none: --output records what is heard"
+            )
+        options["capture"] = arguments.record
     return Plan(arguments, get_transport(arguments.transport, **options), tools, turns)
 
 

@@ -2,10 +2,11 @@
 
 import contextlib
 import json
+from enum import Enum
 from types import MappingProxyType
 
 import pytest
-from duologue import AudioBlock, ConfigurationError, ImageBlock, Message, StopReason, TextBlock, Tool, TurnDetection
+from duologue import AudioBlock, ConfigurationError, ImageBlock, Message, TextBlock, Tool, TurnDetection
 from duologue.testing.strategies import json_values
 from duologue.types import CallRecord
 from duologue.wire import (
@@ -21,6 +22,11 @@ from duologue.wire import (
 from duologue.wire.spelling import spell, unspell
 from hypothesis import given
 from hypothesis import strategies as st
+
+
+class Shade(Enum):
+    dark = "dark"
+
 
 words = st.text(max_size=10)
 objects = st.dictionaries(words | st.sampled_from(["kind", "base64", "entries"]), json_values, max_size=3)
@@ -80,7 +86,7 @@ def test_tools_come_back_without_their_handler():
 
 
 def test_values_that_json_does_not_know_are_written_as_their_likes():
-    assert spell({1: (StopReason.end_turn, {3})}) == {"1": ["end_turn", [3]]}
+    assert spell({1: (Shade.dark, {3})}) == {"1": ["dark", [3]]}
     assert spell(MappingProxyType({"a": b"b"})) == {"a": {"base64": "Yg=="}}
 
 

@@ -33,7 +33,7 @@ from duologue.wire.commands import ClearInput, CommitTurn, NotePlayback, SendCon
 from duologue.wire.recording import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from duologue.transport import Capabilities
@@ -130,10 +130,25 @@ class ReplayedConversation:
     """What an application saw, made anew by the Conversation; `events` first, then the rest is known.
 
     Tools are not run: their results are those of the capture.
+
+    Args:
+        path: the capture.
+        codec: as for `Replay`.
+        typed: told of each text that the user's side sent.
+
+    Raises:
+        ConfigurationError: as for `Replay`.
     """
 
-    def __init__(self, path: str | Path, codec: CodecFactory | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        codec: CodecFactory | None = None,
+        *,
+        typed: Callable[[float, str], None] = lambda _t, _text: None,
+    ) -> None:
         self.replay = Replay(path, codec)
+        self._typed = typed
         self._conversation: Conversation | None = None
         self._timers: dict[TimerKey, float] = {}
 
@@ -162,6 +177,8 @@ class ReplayedConversation:
                     yield step.t, taken[0]
                 continue
             what = _as_conversation_command(step.what, after.what if after is not None else None)
+            if isinstance(what, SayText):
+                self._typed(step.t, what.text)
             if what is not None:
                 with suppress(LocalProtocolError):  # an answer to a call that this Conversation has answered itself
                     yield from self._carry_out(conversation.apply(what, step.t), step.t)
