@@ -35,8 +35,9 @@ from duologue.events import (
     TurnComplete,
 )
 from duologue.tasks import TaskSet
+from duologue.transport import TurnDetection
 from duologue.types import StopReason, Usage
-from duologue.wire.commands import ClearInput, CommitTurn, SendContent, UpdateSession
+from duologue.wire.commands import AddMessage, ClearInput, CommitTurn, SendContent, UpdateSession
 from duologue.wire.microphone_buffer import is_loud
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class StandIn:
         end: close code and reason of a connection whose life is over.
         resumable: handles are issued after each reply.
         withdraws: while a reply is made, the handle is taken back.
+        tells_results: the last result of its calls makes it speak; else the client asks for that.
         memories: the memory of each connection, in order.
         answers: every answer to a call that came, with the connection it came on.
     """
@@ -89,6 +91,7 @@ class StandIn:
     end: tuple[int, str] = (1011, "deadline expired")
     resumable: bool = True
     withdraws: bool = True
+    tells_results: bool = True
     memories: list[Memory] = field(default_factory=list)
     answers: list[tuple[int, AnswerCall]] = field(default_factory=list)
     _snapshots: dict[str, Memory] = field(default_factory=dict)
@@ -146,10 +149,12 @@ class _Talk:
         self._utterance = bytearray()
         self._quiet_blocks = 0
         self._speaking = False
-        detection = peer.setup.turn_detection
-        self._manual = detection is not None and detection.mode == "manual"
-        self._interrupts = detection is None or detection.interrupt
-        self._answers = detection is None or detection.create_response
+        self._follow(peer.setup.turn_detection or TurnDetection())
+
+    def _follow(self, detection: TurnDetection) -> None:
+        self._manual = detection.mode == "manual"
+        self._interrupts = detection.interrupt
+        self._answers = detection.create_response
 
     async def run(self) -> None:
         peer, model = self._peer, self._model
@@ -191,12 +196,16 @@ class _Talk:
                 self._memory.open_calls.pop(command.tool_use_id, None)
                 self._memory.said.append(("result", f"{command.tool_use_id}={command.content}"))
                 self._asked = f"the result is {command.content}"
-                if not self._memory.open_calls:
+                if self._model.tells_results and not self._memory.open_calls:
                     await self._start_reply()
             case ClearInput():
                 self._utterance.clear()
             case UpdateSession():
                 self._memory.said.append(("update", command.system or ""))
+                if command.turn_detection is not None:
+                    self._follow(command.turn_detection)
+            case AddMessage(message=message):
+                self._memory.said.append((message.role, message.text))
             case _:
                 pass
 

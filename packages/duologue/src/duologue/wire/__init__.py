@@ -3,11 +3,13 @@
 from duologue.effects import AnswerCall, StopReply, Truncate
 from duologue.wire.codec import Codec, CodecFactory, Frame, Opening, ServerCodec
 from duologue.wire.commands import (
+    AddMessage,
     ClearInput,
     ClientCommand,
     Command,
     CommitTurn,
     NotePlayback,
+    ProviderCommand,
     SendContent,
     SetUp,
     UpdateSession,
@@ -19,6 +21,7 @@ from duologue.wire.session import WireSession
 from duologue.wire.telling import as_told
 
 __all__ = [
+    "AddMessage",
     "AnswerCall",
     "ClearInput",
     "ClientCommand",
@@ -33,6 +36,7 @@ __all__ = [
     "LinkPolicy",
     "NotePlayback",
     "Opening",
+    "ProviderCommand",
     "Secrets",
     "SendContent",
     "ServerCodec",

@@ -48,6 +48,26 @@ class ClearInput:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderCommand:
+    """Something that only one provider knows; the mirror of `ProviderEvent`.
+
+    Attributes:
+        kind: the protocol's name of it.
+        data: the rest of it, as the protocol has it.
+    """
+
+    kind: str
+    data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AddMessage:
+    """Add something that was said before, by either side; only server codecs make it."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
 class SetUp:
     """What a client asks for when it opens a session; only server codecs make it.
 
@@ -77,6 +97,14 @@ class SetUp:
 
 
 Command: TypeAlias = (
-    SendContent | CommitTurn | StopReply | AnswerCall | Truncate | NotePlayback | UpdateSession | ClearInput
+    SendContent
+    | CommitTurn
+    | StopReply
+    | AnswerCall
+    | Truncate
+    | NotePlayback
+    | UpdateSession
+    | ClearInput
+    | ProviderCommand
 )
-ClientCommand: TypeAlias = Command | SetUp
+ClientCommand: TypeAlias = Command | SetUp | AddMessage

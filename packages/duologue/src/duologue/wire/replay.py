@@ -29,7 +29,14 @@ from duologue.effects import Command as ConversationCommand
 from duologue.errors import ConfigurationError, LocalProtocolError
 from duologue.events import AudioOutputDelta, Event, SessionStarted
 from duologue.tool import Tool
-from duologue.wire.commands import ClearInput, CommitTurn, NotePlayback, SendContent, UpdateSession
+from duologue.wire.commands import (
+    ClearInput,
+    CommitTurn,
+    NotePlayback,
+    ProviderCommand,
+    SendContent,
+    UpdateSession,
+)
 from duologue.wire.recording import Recording
 
 if TYPE_CHECKING:
@@ -228,7 +235,7 @@ def _as_conversation_command(step: Step, after: Step | None) -> Event | Conversa
         case AnswerCall():
             is_error = isinstance(step.content, str) and step.content.startswith("error: ")
             return ToolFinished(step.tool_use_id, step.content, is_error)
-        case SendContent() | Truncate() | NotePlayback() | UpdateSession() | ClearInput():
+        case SendContent() | Truncate() | NotePlayback() | UpdateSession() | ClearInput() | ProviderCommand():
             return None
         case _:
             return step

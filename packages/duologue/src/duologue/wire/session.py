@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from duologue.transport import Capabilities, TurnDetection
     from duologue.types import Message
     from duologue.wire.codec import CodecFactory
+    from duologue.wire.commands import ProviderCommand
     from duologue.wire.endpoint import EndpointSource
     from duologue.wire.link import OpenLink
 
@@ -211,6 +212,15 @@ class WireSession:
         """Forget the audio of the unfinished turn, sent or not."""
         self._exchange.check_open()
         await self._exchange.clear_input()
+
+    async def perform(self, command: ProviderCommand) -> None:
+        """Ask for something that only this provider knows; it means nothing to a later connection.
+
+        Raises:
+            SessionClosed: the session has ended.
+        """
+        self._exchange.check_open()
+        await self._exchange.do(command)
 
     def replay_from(self, history: Callable[[], Sequence[Message]]) -> None:
         """Ask here for what was said when a connection has to be told: the agent's history knows what was heard."""

@@ -19,7 +19,7 @@ from duologue.events import Problem, Reconnected, Reconnecting, TurnComplete
 from duologue.tool import Tool
 from duologue.transport import TurnDetection
 from duologue.types import CallRecord, Message, StopReason, Usage
-from duologue.wire.commands import ClearInput, CommitTurn, NotePlayback, SendContent, UpdateSession
+from duologue.wire.commands import ClearInput, CommitTurn, NotePlayback, ProviderCommand, SendContent, UpdateSession
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -27,6 +27,7 @@ _KINDS: dict[str, type[Any]] = {
         *(TextBlock, AudioBlock, ImageBlock, Message, CallRecord, TurnDetection),
         *(Reconnecting, Reconnected, TurnComplete, StopReason, Usage),
         *(SendContent, CommitTurn, StopReply, AnswerCall, Truncate, NotePlayback, UpdateSession, ClearInput),
+        ProviderCommand,
     )
 }
 

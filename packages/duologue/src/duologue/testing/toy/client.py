@@ -38,6 +38,7 @@ from duologue.wire.commands import (
     Command,
     CommitTurn,
     NotePlayback,
+    ProviderCommand,
     SendContent,
     UpdateSession,
 )
@@ -136,6 +137,8 @@ class ToyCodec(Codec):
                 return [_text(m.Update(command.system, tools))]
             case ClearInput():
                 return [_text(m.Clear())]
+            case ProviderCommand():
+                return []
             case _:
                 assert_never(command)
 
