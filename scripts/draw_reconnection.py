@@ -93,7 +93,10 @@ def draw(story: Story) -> str:
     first = min(start for _, start, _, _ in story.bars)
     last = max(end for _, _, end, _ in story.bars)
     scale = (WIDTH - LEFT - RIGHT) / (last - first)
-    x = lambda at: LEFT + (at - first) * scale  # noqa: E731
+
+    def x(at: float) -> float:
+        return LEFT + (at - first) * scale
+
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {FONT}>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
