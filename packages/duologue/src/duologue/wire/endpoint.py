@@ -93,7 +93,8 @@ class Endpoint:
         if parts.scheme == "ws":
             if self.ssl is not None:
                 raise ConfigurationError(f"a TLS context was given for {hidden.redact(self.url)!r}: use wss://")
-            if hidden and not self.plain and not is_loopback(host):
+            sent = Secrets.of(self.url, self.headers, self.secrets, subprotocols=self.subprotocols)
+            if sent and not self.plain and not is_loopback(host):
                 raise ConfigurationError(
                     f"a key would go to {host} unencrypted: use wss:// (ws:// is for this machine only)"
                 )

@@ -40,6 +40,7 @@ def behind_proxy(endpoint: Endpoint) -> bool:
     """Whether the endpoint, or the environment, wants a proxy in between."""
     if endpoint.proxy is not True:
         return endpoint.proxy is not None
+    endpoint.check()
     from websockets.proxy import get_proxy
     from websockets.uri import parse_uri
 

@@ -6,11 +6,13 @@ An extra (`pip install duologue[fast]`), used where it is installed. Endpoints b
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from picows import WSCloseCode, WSError, WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from duologue.tasks import TaskSet
 from duologue.wire.closing import explain_failure, explain_status
@@ -18,12 +20,16 @@ from duologue.wire.link import ABNORMAL, WRITE_HIGH, WRITE_LOW, LinkEnd
 from duologue.wire.tcp import tune
 
 if TYPE_CHECKING:
+    from picows.url import WSParsedURL
+
     from duologue.wire.codec import Frame
     from duologue.wire.endpoint import Endpoint
     from duologue.wire.link import LinkListener
 
 NO_CODE = 1005
 """What a close frame without a code counts as (RFC 6455, 7.1.5)."""
+
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 _TEXT, _BINARY, _CONT = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 
@@ -94,7 +100,7 @@ class PicowsLink(WSListener):  # type: ignore[misc,unused-ignore] # the base cla
         """Say goodbye and wait for the answer; then cut."""
         transport = self._transport
         if transport is not None and not self._over.done():
-            transport.send_close()
+            transport.send_close(WSCloseCode.OK)
         try:
             async with asyncio.timeout(within):
                 await asyncio.shield(self._over)
@@ -138,8 +144,10 @@ class PicowsLink(WSListener):  # type: ignore[misc,unused-ignore] # the base cla
             code: WSCloseCode | int = frame.get_close_code()  # codes the library has no name for come as numbers
             number = code.value if isinstance(code, WSCloseCode) else int(code)
             self._received = LinkEnd(number or NO_CODE, frame.get_close_reason() or "")
-            transport.send_close()
+            transport.send_close(code if isinstance(code, WSCloseCode) and number else WSCloseCode.OK)
             transport.disconnect()
+        elif kind is WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
 
     async def _watch(self, transport: WSTransport) -> None:
         """Wait for the end, which the library tells a coroutine with its cause, and its listener without."""
@@ -164,6 +172,10 @@ class PicowsLink(WSListener):  # type: ignore[misc,unused-ignore] # the base cla
             self._listener.writable()
 
     def _append(self, frame: WSFrame) -> None:
+        if not self._parts:
+            self._cause = self._cause or ValueError("a piece came of a message that had not begun")
+            self.abort()
+            return
         self._size += frame.payload_size
         if self._size > self._max_message:
             self._parts = []
@@ -191,9 +203,7 @@ class PicowsLink(WSListener):  # type: ignore[misc,unused-ignore] # the base cla
             room.set_result(None)
 
     def _end(self) -> LinkEnd:
-        if self._received.code != ABNORMAL or self._received.reason:
-            return self._received
-        return LinkEnd(cause=self._cause)
+        return self._received if self._cause is None else LinkEnd(ABNORMAL, cause=self._cause)
 
 
 async def open_picows_link(endpoint: Endpoint, within: float) -> PicowsLink:
@@ -210,7 +220,30 @@ async def open_picows_link(endpoint: Endpoint, within: float) -> PicowsLink:
     headers = dict(endpoint.headers)
     if endpoint.subprotocols:
         headers["Sec-WebSocket-Protocol"] = ", ".join(endpoint.subprotocols)
-    headers.setdefault("User-Agent", "duologue")
+    if "user-agent" not in map(str.lower, headers):
+        headers["User-Agent"] = "duologue"
+    try:
+        link = await _connect(endpoint, headers, within)
+    except (OSError, WSError, ValueError, EOFError) as exc:
+        if isinstance(exc, WSHandshakeError):
+            status = _STATUS.match(exc.raw_header or b"")
+            if status is not None and status[1] != b"101":
+                body = bytes(exc.raw_body or b"").decode(errors="replace")
+                raise explain_status(int(status[1]), hidden.redact(body), endpoint.provider) from None
+        failure = explain_failure(exc, address, endpoint.provider)
+        failure.args = (hidden.redact(str(failure)),)
+        raise failure from None
+    return link
+
+
+async def _connect(endpoint: Endpoint, headers: dict[str, str], within: float) -> PicowsLink:
+    sock: socket.socket | None = None
+
+    async def dial(url: WSParsedURL) -> socket.socket:
+        nonlocal sock
+        sock = await _dial(url.host, url.port)
+        return sock
+
     try:
         async with asyncio.timeout(within):
             transport, link = await ws_connect(
@@ -223,16 +256,39 @@ async def open_picows_link(endpoint: Endpoint, within: float) -> PicowsLink:
                 max_redirects=0,
                 read_buffer_init_size=262144,
                 enable_auto_ping=False,
+                enable_auto_pong=False,  # or pings would be no sign of life
+                socket_factory=dial,
                 logger_name="duologue",
             )
-    except WSInvalidStatusError as exc:
-        status = int(exc.response.status.value) if exc.response is not None else 0
-        body = bytes(getattr(exc.response, "body", b"") or b"").decode(errors="replace")
-        raise explain_status(status, hidden.redact(body), endpoint.provider) from None
-    except (OSError, WSError, ValueError, EOFError) as exc:
-        failure = explain_failure(exc, address, endpoint.provider)
-        failure.args = (hidden.redact(str(failure)),)
-        raise failure from None
-    assert isinstance(link, PicowsLink)
+        if link is None:
+            raise EOFError("it closed the connection during the handshake")  # noqa: TRY301 - like its likes
+    except BaseException:
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # the library leaves a handshake open that was cancelled
+        raise
     tune(transport.underlying_transport, endpoint.keep_alive)
-    return link
+    return cast("PicowsLink", link)
+
+
+async def _dial(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    failure: OSError | None = None
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)  # asks nobody
+    except socket.gaierror:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, address)
+        except OSError as exc:
+            failure = exc
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure or OSError(f"{host} has no address")

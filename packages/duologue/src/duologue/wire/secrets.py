@@ -59,6 +59,8 @@ class Secrets:
                 if parts.password:
                     basic = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
                     values += [parts.password, b64encode(basic.encode()).decode()]
+                elif parts.username:
+                    values.append(parts.username)
                 values += [value for name, value in parse_qsl(parts.query) if _PARAMETER.search(name)]
                 raw = (pair.partition("=") for pair in parts.query.split("&"))  # as it stands in the URL
                 values += [value for name, _, value in raw if _PARAMETER.search(name)]

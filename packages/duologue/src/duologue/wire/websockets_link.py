@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI, WebSocketException
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 from websockets.protocol import OPEN
+from websockets.proxy import get_proxy
+from websockets.uri import parse_uri
 
 from duologue.errors import ConfigurationError, DuologueError
 from duologue.wire.closing import explain_failure, explain_status
 from duologue.wire.link import ABNORMAL, WRITE_HIGH, WRITE_LOW, LinkEnd
+from duologue.wire.secrets import Secrets
 from duologue.wire.tcp import tune
 
 if TYPE_CHECKING:
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
     from duologue.wire.codec import Frame
     from duologue.wire.endpoint import Endpoint
     from duologue.wire.link import LinkListener
+
+LINGER = 1.0
+"""Seconds that a peer has for closing the socket, once a close frame or a broken rule has ended the WebSocket."""
 
 _TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
@@ -45,6 +52,7 @@ class WebSocketsLink(ClientConnection):
         self._early: list[Frame] = []
         self._parts: list[bytes] = []
         self._first = _TEXT
+        self._cut: asyncio.TimerHandle | None = None
 
     # -- Link -----------------------------------------------------------------------------------------
 
@@ -79,6 +87,11 @@ class WebSocketsLink(ClientConnection):
             self.protocol.send_ping(b"")
             self.send_data()
 
+    async def drain(self) -> None:
+        """Wait until the socket is no longer congested, or the link has ended."""
+        with suppress(OSError):  # `ended` tells of it
+            await super().drain()
+
     def pause(self) -> None:
         """Read no further."""
         self.transport.pause_reading()
@@ -106,6 +119,13 @@ class WebSocketsLink(ClientConnection):
 
     # -- what the library calls -----------------------------------------------------------------------
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; the library waits for the peer to close the socket, which it may never do."""
+        super().data_received(data)
+        protocol = self.protocol
+        if protocol.state is not OPEN and self._cut is None and (protocol.close_rcvd or protocol.parser_exc):
+            self._cut = self.loop.call_later(LINGER, self.abort)
+
     def process_event(self, event: Event) -> None:
         """Take one frame from the parser."""
         if self.response is None:
@@ -128,6 +148,8 @@ class WebSocketsLink(ClientConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         super().connection_lost(exc)
+        if self._cut is not None:
+            self._cut.cancel()
         if self._listener is not None:
             self._listener.ended(self._end(exc))
 
@@ -164,9 +186,9 @@ class _Connect(connect):
         if isinstance(found, str):
             old, new = urlsplit(self.uri), urlsplit(found)
             if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+                here, there = old.netloc.rpartition("@")[2], new.netloc.rpartition("@")[2]
                 return ConfigurationError(
-                    f"{old.netloc} sends us on to {new.netloc}, where the key must not go: "
-                    "use that address yourself if you mean it"
+                    f"{here} sends us on to {there}, where the key must not go: use that address if you mean it"
                 )
         return found
 
@@ -180,7 +202,8 @@ async def open_websockets_link(endpoint: Endpoint, within: float) -> WebSocketsL
         RateLimited: HTTP 429.
     """
     endpoint.check()
-    hidden = endpoint.hidden()
+    proxy = get_proxy(parse_uri(endpoint.url)) if endpoint.proxy is True else endpoint.proxy
+    hidden = endpoint.hidden() | Secrets.of("", {}, proxy=proxy or "")
     options: dict[str, Any] = {} if endpoint.ssl is None else {"ssl": endpoint.ssl}
     parts = urlsplit(endpoint.url)
     address = parts.netloc.rpartition("@")[2]
@@ -191,7 +214,10 @@ async def open_websockets_link(endpoint: Endpoint, within: float) -> WebSocketsL
             user_agent_header=None if "user-agent" in map(str.lower, endpoint.headers) else "duologue",
             subprotocols=cast("Any", endpoint.subprotocols or None),
             compression=None,
-            proxy=endpoint.proxy,
+            proxy=proxy,
+            logger=logging.Logger(
+                "silent", logging.CRITICAL + 1
+            ),  # the library's own would log headers with their keys
             open_timeout=within,
             ping_interval=None,
             close_timeout=1.0,
@@ -201,8 +227,11 @@ async def open_websockets_link(endpoint: Endpoint, within: float) -> WebSocketsL
             **options,
         )
         link = cast("WebSocketsLink", await connecting)
-    except DuologueError:
-        raise
+    except DuologueError as exc:
+        raise exc from None
+    except InvalidProxy as exc:
+        named = urlsplit(exc.proxy).hostname or "proxy"
+        raise ConfigurationError(f"the address of the proxy ({named}) can't be used: {exc.msg}") from None
     except InvalidStatus as exc:
         body = bytes(exc.response.body or b"").decode(errors="replace")
         raise explain_status(exc.response.status_code, hidden.redact(body), endpoint.provider) from None
