@@ -7,11 +7,14 @@ import asyncio
 import pytest
 from duologue import (
     AudioBlock,
+    CallRecord,
     ConnectFailed,
     Error,
     GoingAway,
     Interrupted,
+    Message,
     Problem,
+    ProtocolError,
     RealtimeAgent,
     Reconnected,
     Reconnecting,
@@ -23,7 +26,7 @@ from duologue import (
     TurnComplete,
     tool,
 )
-from duologue.events import SessionStarted, ToolUseEnd
+from duologue.events import SessionStarted, ToolUseEnd, ToolUseStart
 from duologue.testing import Peer, Refusal, StandIn, WireServer, virtual_time
 from duologue.testing.toy import ToyServerCodec, ToyTransport
 from duologue.wire import KeepAlive, LinkPolicy
@@ -253,6 +256,23 @@ async def test_a_call_that_the_resumed_session_knows_is_answered_as_a_call():
             assert [number for number, _ in model.answers] == [2]
 
 
+@virtual_time
+async def test_a_result_that_the_history_told_is_not_told_again():
+    """The agent keeps a result before it sends it, and in between another connection may have been opened."""
+    async with scene(StandIn(resumable=False)) as talk:
+        session = talk.agent.session
+        await talk.server.peer.send(ToolUseStart(0, "early", "work"), ToolUseEnd(0, "early"))
+        await talk.until(ToolUseEnd)
+        told = Message("assistant", "", calls=(CallRecord("early", "work", {}, "done"),))
+        session.replay_from(lambda: [told])
+        talk.server.peer.abort()
+        await talk.until(Reconnected)
+        await session.send_tool_result("early", "work", "done")
+        await talk.until(TurnComplete)
+        assert next(text for _, text in talk.model.memory.said if "done" in text) == "[called work({}): done]"
+        assert talk.texts() == []
+
+
 # -- planned switches --------------------------------------------------------------------------------------
 
 
@@ -475,6 +495,27 @@ async def test_a_close_before_the_acceptance_raises_its_reason():
             await RealtimeAgent("", ToyTransport(server.url)).connect()
         assert not caught.value.retryable
         assert caught.value.code == "1008"
+
+
+@virtual_time
+async def test_a_key_that_the_provider_repeats_is_hidden():
+    async with scene(api_key="sk-very-secret") as talk:
+        await talk.server.peer.send(Problem(ProtocolError("no such thing for sk-very-secret")))
+        problem = await talk.until(Problem)
+        assert str(problem.exception) == "no such thing for [hidden]"
+
+
+@virtual_time
+async def test_a_handle_is_not_tried_again_once_its_session_was_given_up():
+    model = StandIn()
+    async with scene(model, server={"accept": False}) as talk:
+        await ask(talk, "one", 1)
+        model._snapshots.clear()
+        talk.server.peer.abort()
+        await talk.until(Reconnected)
+        talk.server.peer.abort()
+        await talk.until(Reconnected, count=2)
+        assert [peer.setup.resume for peer in talk.server.peers] == ["", "handle-2", "", ""]
 
 
 # -- nothing in a frame ends a session ---------------------------------------------------------------------

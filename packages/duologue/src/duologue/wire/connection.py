@@ -103,6 +103,10 @@ class Connection:
         """Put the fence up."""
         self.retired = True
 
+    def hide_in(self, exc: Exception) -> None:
+        """Hide our secrets in what the provider said: some repeat the key they refuse."""
+        exc.args = tuple(self._hidden.redact(arg) if isinstance(arg, str) else arg for arg in exc.args)
+
     # -- what the link tells --------------------------------------------------------------------------
 
     def frame(self, frame: Frame) -> None:
@@ -153,7 +157,7 @@ class Connection:
             self._fail(error)
 
     def _fail(self, error: DuologueError) -> None:
-        error.args = (self._hidden.redact(str(error)),)
+        self.hide_in(error)
         if self._accepted:
             self._owner.lost(self, error)
         elif not self.standing.done():

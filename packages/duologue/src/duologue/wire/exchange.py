@@ -25,7 +25,7 @@ from duologue.wire.calls import WireCalls
 from duologue.wire.codec import Opening
 from duologue.wire.commands import ClearInput, Command, CommitTurn, SendContent, UpdateSession
 from duologue.wire.keeper import Keeper
-from duologue.wire.ledger import Ledger, result_as_text
+from duologue.wire.ledger import Ledger, result_as_text, results_in
 from duologue.wire.microphone_buffer import MicrophoneBuffer, is_loud
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Exchange:
         self._ledger = Ledger()
         self._calls = WireCalls()
         self._again: list[AudioBlock] = []
+        self._told: frozenset[str] = frozenset()
         self._update = UpdateSession()
         self._up = asyncio.Event()
         self._speech: AudioOutputDelta | TextDelta | TranscriptDelta | None = None
@@ -155,7 +156,8 @@ class Exchange:
         known_by = self._calls.answered(answer.tool_use_id)
         self._quiet.answered(answer.tool_use_id)
         if connection is not None and known_by != connection.number:
-            await self.say(answer, instead=(result_as_text(answer), CommitTurn()))
+            told = answer.tool_use_id in self._told  # the history was faster than the answer
+            await self.say(answer, instead=(*(() if told else (result_as_text(answer),)), CommitTurn()))
         else:
             await self.say(answer)
 
@@ -215,6 +217,9 @@ class Exchange:
         self._handle = codec.handle
         known = self._ledger.mark.calls if opening.handle else frozenset()
         self._calls.moved(connection.number, known)
+        self._told = frozenset(results_in(opening.history))
+        if not opening.handle:
+            self._ledger.issued("", (), self.keeper.now)  # the session it stood for has been given up
         self.arrivals.new_socket()
         self._up.set()
         if connection.number == 1:
@@ -289,7 +294,10 @@ class Exchange:
                     self._ledger.answered()
             case ToolCancelled():
                 self._calls.withdrawn(event.tool_use_id)
+            case Problem(exception=exc):
+                connection.hide_in(exc)
             case Error(exception=exc):
+                connection.hide_in(exc)
                 if isinstance(exc, DuologueError) and exc.retryable:
                     connection.give_up(exc)
                     return False

@@ -104,7 +104,7 @@ class Ledger:
         """What the history held when that handle was issued, once it is known."""
         if self.mark.handle == handle:
             said = list(history)
-            self.mark = replace(self.mark, heard=frozenset(map(_key, said)), results=frozenset(_results(said)))
+            self.mark = replace(self.mark, heard=frozenset(map(_key, said)), results=frozenset(results_in(said)))
 
     def missed(self, history: Sequence[Message]) -> list[Message] | None:
         """What a session taken up again by the handle doesn't know, besides what is outstanding.
@@ -129,7 +129,7 @@ class Ledger:
         """What to send on a new connection that was opened with these messages and knows these calls."""
         said = {m.text for m in told if m.role == "user"}
         said |= {result_in_words(c.name, c.input, c.result) for m in told for c in m.calls if c.result is not None}
-        results = set(_results(told))
+        results = set(results_in(told))
         commands: list[Command] = []
         asks = False
         for command, _, _ in self._outstanding:
@@ -176,7 +176,8 @@ def _key(message: Message) -> tuple[str, str, float | None]:
     return (message.role, message.item_id, None if message.item_id else message.started_at)
 
 
-def _results(history: Iterable[Message]) -> Iterable[str]:
+def results_in(history: Iterable[Message]) -> Iterable[str]:
+    """The calls whose results a history tells, by id."""
     return (call.id for message in history for call in message.calls if call.result is not None)
 
 
