@@ -21,6 +21,7 @@ from duologue import (
     SessionClosed,
     SpeechStarted,
     TextBlock,
+    Tool,
     ToolResult,
     TranscriptDelta,
     TurnComplete,
@@ -259,7 +260,7 @@ async def test_a_call_that_the_resumed_session_knows_is_answered_as_a_call():
 @virtual_time
 async def test_a_result_that_the_history_told_is_not_told_again():
     """The agent keeps a result before it sends it, and in between another connection may have been opened."""
-    async with scene(StandIn(resumable=False)) as talk:
+    async with scene(StandIn(resumable=False), tools=[Tool("work", None)]) as talk:
         session = talk.agent.session
         await talk.server.peer.send(ToolUseStart(0, "early", "work"), ToolUseEnd(0, "early"))
         await talk.until(ToolUseEnd)
