@@ -188,3 +188,16 @@ def test_without_an_answer_every_text_is_sent_again(steps):
     again = ledger(*sent).again((), {"c", "d"})
     assert [c for c in again if c != CommitTurn()] == [c for c in sent if c != CommitTurn()]
     assert (CommitTurn() in again) == (CommitTurn() in sent)
+
+
+def test_what_crossed_a_handle_on_its_way_counts_as_missed():
+    ledger = Ledger()
+    ledger.sent(SendContent(TextBlock("before")), 0.0)
+    ledger.sent(CommitTurn(), 0.0)
+    ledger.issued("h", (), 0.1)
+    ledger.sent(SendContent(TextBlock("after")), 0.1)
+    ledger.heard("h", [Message("user", "old"), Message("user", "before"), Message("user", "after")])
+    ledger.sent(CommitTurn(), 0.2)
+    ledger.answered()
+    told = ledger.missed([Message("user", "old"), Message("user", "before"), Message("user", "after")])
+    assert [message.text for message in told or ()] == ["before", "after"]

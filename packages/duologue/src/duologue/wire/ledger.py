@@ -40,12 +40,14 @@ class Mark:
         calls: the calls that were open, by id.
         heard: keys of the messages that were in the history; None while that is not known.
         results: the calls whose results were in the history.
+        doubtful: texts, and ids of answered calls, that were outstanding: they may have crossed the handle on its way.
     """
 
     handle: str = ""
     calls: frozenset[str] = frozenset()
     heard: frozenset[tuple[str, str, float | None]] | None = None
     results: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
 
 
 class Ledger:
@@ -71,6 +73,8 @@ class Ledger:
 
     def sent(self, command: Command, now: float) -> None:
         """A command that matters later went out, or waits for a connection."""
+        if self.mark.handle and self.mark.heard is None:  # whoever keeps the history will have it in there, too
+            self.mark = replace(self.mark, doubtful=self.mark.doubtful | set(_naming(command)))
         size = _size(command)
         self._outstanding.append((command, now, size))
         self._bytes += size
@@ -95,16 +99,21 @@ class Ledger:
 
     def issued(self, handle: str, calls: Collection[str], now: float) -> None:
         """The provider issued a handle, or took the last one back ("")."""
-        self.mark = Mark(handle, frozenset(calls) if handle else frozenset())
-        if handle and not self.asks:
+        if not handle:
+            self.mark = Mark()
+            return
+        if not self.asks:
             while self._outstanding and now - self._outstanding[0][1] > SETTLED:
                 self._bytes -= self._outstanding.popleft()[2]
+        doubtful = frozenset(name for command, _, _ in self._outstanding for name in _naming(command))
+        self.mark = Mark(handle, frozenset(calls), doubtful=doubtful)
 
     def heard(self, handle: str, history: Iterable[Message]) -> None:
         """What the history held when that handle was issued, once it is known."""
         if self.mark.handle == handle:
-            said = list(history)
-            self.mark = replace(self.mark, heard=frozenset(map(_key, said)), results=frozenset(results_in(said)))
+            said, doubtful = list(history), self.mark.doubtful
+            known = frozenset(_key(m) for m in said if m.role != "user" or m.text not in doubtful)
+            self.mark = replace(self.mark, heard=known, results=frozenset(results_in(said)) - doubtful)
 
     def missed(self, history: Sequence[Message]) -> list[Message] | None:
         """What a session taken up again by the handle doesn't know, besides what is outstanding.
@@ -174,6 +183,14 @@ def result_as_text(answer: AnswerCall) -> SendContent:
 
 def _key(message: Message) -> tuple[str, str, float | None]:
     return (message.role, message.item_id, None if message.item_id else message.started_at)
+
+
+def _naming(command: Command) -> Iterable[str]:
+    """What a command is known by in a history: its text, or the call it answers."""
+    if isinstance(command, AnswerCall):
+        yield command.tool_use_id
+    elif isinstance(command, SendContent) and isinstance(command.block, TextBlock):
+        yield command.block.text.strip()
 
 
 def results_in(history: Iterable[Message]) -> Iterable[str]:
