@@ -10,7 +10,16 @@ import threading
 from types import MappingProxyType
 
 import pytest
-from duologue import AudioBlock, ConfigurationError, ImageBlock, Message, RealtimeAgent, TextBlock, TurnComplete
+from duologue import (
+    AudioBlock,
+    ConfigurationError,
+    ImageBlock,
+    Message,
+    RealtimeAgent,
+    Reconnecting,
+    TextBlock,
+    TurnComplete,
+)
 from duologue.testing import StandIn, WireServer
 from duologue.testing.toy import ToyServerCodec, ToyTransport
 from duologue.types import CallRecord
@@ -46,6 +55,7 @@ def test_a_session_is_on_file_line_by_line(path):
     recording.sent(1, b"\x00\xff")
     recording.received(1, "grüße")
     recording.received(2, b"\xfe")
+    recording.told(Reconnecting(1, "cut"))
     recording.closed(2, LinkEnd(1011, "internal"))
     finish(recording)
     head, *lines = read(path)
@@ -59,6 +69,7 @@ def test_a_session_is_on_file_line_by_line(path):
         {"n": 1, "out64": base64.b64encode(b"\x00\xff").decode()},
         {"n": 1, "in": "grüße"},
         {"n": 2, "in64": base64.b64encode(b"\xfe").decode()},
+        {"n": 0, "tell": {"kind": "Reconnecting", "attempt": 1, "reason": "cut"}},
         {"n": 2, "end": {"code": 1011, "reason": "internal"}},
     ]
     assert head["session"] == {"transport": "toy"}
@@ -100,12 +111,13 @@ def test_no_secret_is_in_it_wherever_it_stood(path):
     recording.sent(1, b"\xff\xfe" + KEY.encode() + b"\x80")
     recording.received(1, f'{{"error": "key {KEY} is bad", "{KEY}": 1}}')
     recording.received(1, json.dumps({"error": KEY}).encode())
+    recording.told(Reconnecting(1, f"key {KEY} is bad"))
     recording.closed(1, LinkEnd(1008, f"key {KEY} is bad"))
     finish(recording)
     shown = path.read_text(encoding="utf-8")
     assert KEY not in shown
     lines = read(path)
-    assert shown.count("[hidden]") == 16
+    assert shown.count("[hidden]") == 17
     assert base64.b64decode(lines[4]["ask"]["block"]["data"]["base64"]) == b"\xff\x00[hidden]\xfe"
     assert base64.b64decode(lines[6]["out64"]) == b"\xff\xfe[hidden]\x80"
     assert json.loads(base64.b64decode(lines[8]["in64"])) == {"error": "[hidden]"}

@@ -195,6 +195,14 @@ def test_at_the_deadline_the_old_connection_is_left_whatever_goes_on():
     assert made.accepted(150.0, resumed=True)[0] == Switch()
 
 
+def test_a_new_connection_that_was_told_too_little_is_made_once_more():
+    made = policy(overlap=True)
+    made.event(GoingAway(50.0), 100.0)
+    made.lost(LOST, 101.0)
+    assert made.accepted(102.0, resumed=True, stale=True) == [DropNew(), Dial()]
+    assert made.accepted(103.0, resumed=True)[0] == Switch()
+
+
 def test_an_old_connection_that_still_works_is_used_where_no_new_one_is_to_be_had():
     made = policy(overlap=True)
     made.event(GoingAway(50.0), 100.0)
@@ -272,6 +280,7 @@ class PolicyMachine(RuleBasedStateMachine):
         self.deadline: float | None = None
         self.accepted_at = 0.0
         self.dials = 0  # since a connection stood
+        self.stale = False  # something was exchanged since the one that is dialled was told what there is
 
     def see(self, effects: list[LinkEffect], *, quiet: bool) -> None:
         assert not (effects and self.over and effects != [DropNew()]), "something was done after the end"
@@ -280,7 +289,8 @@ class PolicyMachine(RuleBasedStateMachine):
                 case Dial(after=after):
                     assert not self.over
                     self.dialling += 1
-                    self.dials += 1
+                    self.dials += DropNew() not in effects
+                    self.stale = False
                     assert self.dialling == 1, "dialled while a dial was outstanding"
                     assert 0.0 <= after <= self.policy.max_delay
                     assert self.dials <= self.policy.attempts + 1
@@ -294,7 +304,7 @@ class PolicyMachine(RuleBasedStateMachine):
                     assert quiet or (self.deadline is not None and self.now >= self.deadline - 1e-6), "left too early"
                     self.connected = False
                 case DropNew():
-                    assert self.connected or self.over
+                    assert self.connected or self.over or any(isinstance(e, Dial) for e in effects)
                 case GiveUp(error=error):
                     assert isinstance(error, DuologueError)
                     assert not self.connected
@@ -319,7 +329,7 @@ class PolicyMachine(RuleBasedStateMachine):
     def accept(self, resumed: bool) -> None:
         self.dialling = 0
         quiet, old = self.quiet(), self.connected
-        effects = self.policy.accepted(self.now, resumed=resumed)
+        effects = self.policy.accepted(self.now, resumed=resumed, stale=self.stale)
         if self.over:
             assert effects == [DropNew()]
         elif self.first:
@@ -330,8 +340,7 @@ class PolicyMachine(RuleBasedStateMachine):
         if not self.over and DropNew() not in effects:
             self.accepted_at, self.deadline = self.now, None
         elif not self.over:
-            assert old
-            assert not quiet
+            assert self.stale or (old and not quiet), "a new connection was dropped for no reason"
         self.see(effects, quiet=quiet)
 
     @precondition(lambda self: self.dialling and not self.first)
@@ -365,12 +374,14 @@ class PolicyMachine(RuleBasedStateMachine):
     def hear(self, event: object) -> None:
         if isinstance(event, AudioOutputDelta):
             self.policy.quiet.output(self.now)
+            self.stale = True
             return
         if isinstance(event, GoingAway):
             by = self.now + max(0.0, event.seconds_left - self.policy.margin_s)
             if not self.dialling:
                 self.deadline = by if self.deadline is None else min(by, self.deadline)
         self.stood()
+        self.stale = True
         effects = self.policy.event(event, self.now)
         self.see(effects, quiet=self.quiet())
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 
+MAX_COMMANDS = 100_000
+"""Half an hour of microphone in blocks of 20 ms."""
+
 
 class Left(Exception):
     """The client is gone; ends the script of its connection."""
@@ -35,8 +38,9 @@ class Peer:
         path: the path of its request, with the query.
         headers: the headers of its request.
         codec: the server half of the protocol.
-        commands: what the client sent and nobody has taken yet, oldest first. Bounded by `MAX_COMMANDS`: then the
-            server reads no further.
+        commands: what the client sent and nobody has taken yet, oldest first; of more than `MAX_COMMANDS` the oldest
+            are dropped.
+        dropped: how many were.
         delay: seconds by which everything that is sent is held up.
         repeat: how often each frame is sent.
         accepted: whether the session was accepted.
@@ -47,6 +51,7 @@ class Peer:
         self.setup = SetUp()
         self.codec = codec
         self.commands: list[ClientCommand] = []
+        self.dropped = 0
         self.delay = 0.0
         self.repeat = 1
         self.accepted = False
@@ -163,6 +168,9 @@ class Peer:
     def take(self, commands: list[ClientCommand]) -> None:
         """Commands came."""
         self.commands += commands
+        if (excess := len(self.commands) - MAX_COMMANDS) > 0:
+            del self.commands[:excess]
+            self.dropped += excess
         self._moved.set()
 
     def left(self) -> None:
