@@ -196,8 +196,8 @@ def test_what_crossed_a_handle_on_its_way_counts_as_missed():
     ledger.sent(CommitTurn(), 0.0)
     ledger.issued("h", (), 0.1)
     ledger.sent(SendContent(TextBlock("after")), 0.1)
-    ledger.heard("h", [Message("user", "old"), Message("user", "before"), Message("user", "after")])
+    history = [Message("user", text, started_at=at) for at, text in enumerate(["old", "before", "after"])]
+    ledger.heard("h", history)
     ledger.sent(CommitTurn(), 0.2)
     ledger.answered()
-    told = ledger.missed([Message("user", "old"), Message("user", "before"), Message("user", "after")])
-    assert [message.text for message in told or ()] == ["before", "after"]
+    assert [message.text for message in ledger.missed(history) or ()] == ["before", "after"]
