@@ -57,6 +57,7 @@ async def test_a_device_that_vanishes_is_opened_anew_and_nothing_else_is_lost():
     lost = [pair for pair in pairs if pair.lost]
     assert len(lost) == 1
     assert lost[0].lost / 48000 == pytest.approx(back.gap, abs=0.05)
+    assert [pair for pair in pairs if pair.jolted] == lost  # another device has another delay
     assert pairs[-1].frame == pytest.approx(48000 * (4 + back.gap), rel=0.02)
 
 
