@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from duologue_audio.canceller import FramedCanceller
 
 NEVER_HEARD_S = 1.0  # so much playback without an echo, and there is none
-HEARD_BEFORE_S = 4.0  # the same where one was recognised before: rooms are noisy for a while, headphones stay on
+HEARD_BEFORE_S = 4.0  # the same where one was recognised before: it may only be covered by noise for a while
 
 
 class Bypass:
@@ -64,10 +64,8 @@ class Bypass:
         was, self.aside = self.aside, self._needless
         if was != self.aside:
             before, after = (clean, untouched) if self.aside else (untouched, clean)
-            mixed: NDArray[np.int16] = np.rint(before + (after.astype(np.float32) - before) * self._rise).astype(
-                np.int16
-            )
-            return mixed
+            mixed = before + (after.astype(np.float32) - before) * self._rise
+            return np.rint(mixed).astype(np.int16)
         return untouched if self.aside else clean
 
     @property
