@@ -15,9 +15,11 @@ from .conversation import say
 pytestmark = pytest.mark.audio
 
 HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "echo-cancellation.md"
-SPEAKS_S = 6.0
-SETTLED_S = 3.0
-"""From here on the canceller knows the room."""
+OPENED_S = 3.0
+"""Until then PortAudio may be opened anew, since it spins, and the canceller would begin anew, too."""
+SPEAKS_S = 10.0
+SETTLED_S = 6.0
+"""From here on the canceller knows the room: speex takes a few seconds."""
 QUIETER_DB = 10
 """What is left of the agent is at least so much quieter: far less than in a quiet room, since the rig may stutter."""
 KEPT_DB = 6
@@ -64,24 +66,25 @@ async def talk(audio, clean):
             seconds += audio.chunk_ms / 1000
         return np.frombuffer(bytes(heard), "<i2")
 
+    await listen(OPENED_S)
     audio.feed_speaker(AudioOutputDelta(AGENT.tobytes(), response_id="r"))
-    await listen(SETTLED_S)
-    agent = await listen(SPEAKS_S)
-    await listen(SPEAKS_S + 1.0)
+    await listen(OPENED_S + SETTLED_S)
+    agent = await listen(OPENED_S + SPEAKS_S)
+    await listen(OPENED_S + SPEAKS_S + 1.0)
     speaking = asyncio.create_task(say(USER, "spk"))
-    user = await listen(SPEAKS_S + 4.0)
+    user = await listen(OPENED_S + SPEAKS_S + 4.0)
     await speaking
     return agent, user
 
 
 def judge(agent, user, rate):
     said = AGENT[round(SETTLED_S * 24000) : round(SPEAKS_S * 24000)]
+    print(energy_db(said, 24000) - energy_db(agent, rate), energy_db(user, rate) - energy_db(USER, 48000))
     assert energy_db(said, 24000) - energy_db(agent, rate) > QUIETER_DB
     assert abs(energy_db(user, rate) - energy_db(USER, 48000)) < KEPT_DB
 
 
-@pytest.mark.parametrize("echo", ["speex", "webrtc"])
-@pytest.mark.parametrize("rate", [16000, 48000])
+@pytest.mark.parametrize(("echo", "rate"), [("speex", 16000), ("speex", 48000), ("webrtc", 16000)])
 async def test_a_duplex_that_names_a_canceller_hears_the_user_and_not_the_agent(start_rig, echo, rate):
     require(echo)
     start_rig("talker")
