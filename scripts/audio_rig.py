@@ -167,7 +167,15 @@ class Rig:
 
     def _settle(self, sink: str) -> None:
         """Wait until a sink plays what it is given at once: its first two seconds are rendered in one piece."""
-        command = ["pacat", "--playback", f"--device={sink}", "--raw", "--format=s16le", "--channels=1", f"--rate={RATE}"]
+        command = [
+            "pacat",
+            "--playback",
+            f"--device={sink}",
+            "--raw",
+            "--format=s16le",
+            "--channels=1",
+            f"--rate={RATE}",
+        ]
         until = time.monotonic() + SETTLE_S
         while (began := time.monotonic()) < until:
             subprocess.run(

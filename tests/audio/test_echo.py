@@ -79,7 +79,6 @@ async def talk(audio, clean):
 
 def judge(agent, user, rate):
     said = AGENT[round(SETTLED_S * 24000) : round(SPEAKS_S * 24000)]
-    print(energy_db(said, 24000) - energy_db(agent, rate), energy_db(user, rate) - energy_db(USER, 48000))
     assert energy_db(said, 24000) - energy_db(agent, rate) > QUIETER_DB
     assert abs(energy_db(user, rate) - energy_db(USER, 48000)) < KEPT_DB
 
