@@ -154,8 +154,8 @@ class Rig:
         for sink in ("spare", "spk", "mic_in") if two else ("spk",):
             self._keep_awake(sink)
         if two:
-            # The loudspeaker is to be as impatient as the microphone, which here belongs to another sink: a stream whose
-            # speaker lags behind its microphone makes PortAudio spin while it waits (decision 0020).
+            # The speaker is to be as impatient as the microphone, which here belongs to another sink: a speaker that
+            # lags behind its microphone makes PortAudio spin while it waits (decision 0020).
             self.pactl("load-module", "module-loopback", "source=silence.monitor", "sink=spk", "latency_msec=10")
         self.pactl("set-default-sink", "spk")
         if setup == "leak":
