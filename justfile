@@ -16,6 +16,10 @@ models *arguments:
 audio *arguments:
     uv run pytest -m "audio and not soak and not models" {{arguments}}
 
+# both at once: short conversations on the rig, with the real models
+talks *arguments:
+    uv run pytest -m "audio and models and not soak" {{arguments}}
+
 # what takes minutes: those tests, and long conversations on the rig (self-interruptions, cuts, what was heard)
 soak *arguments:
     uv run pytest -m "soak"

@@ -35,6 +35,8 @@ from pathlib import Path
 SETUPS = ("echo", "caller", "talker", "leak")
 PACKAGES = ("libportaudio2", "pulseaudio", "pulseaudio-utils", "libasound2-plugins")
 RATE = 48000
+SETTLE_S = 10.0
+SETTLED_S = 0.5  # a twentieth of a second is played within this
 LEAK_VOLUME = "70%"  # PulseAudio's volume is cubic: a gain of 0.34
 FOLDER = Path(tempfile.gettempdir()) / f"duologue-audio-rig-{os.getuid() if hasattr(os, 'getuid') else 0}"
 
@@ -122,13 +124,16 @@ class Rig:
             "</usr/share/alsa/alsa.conf>\npcm.!default { type pulse }\nctl.!default { type pulse }\n"
         )
         log = self.folder / "log"
+        two = setup in ("caller", "leak")
         loads = [
             f"module-native-protocol-unix socket={self.folder}/socket auth-anonymous=1",
+            *([f"module-null-sink sink_name=spare rate={rate} channels=1"] if two else []),
             f"module-null-sink sink_name=spk rate={rate} channels=1",
             # A null sink nobody is impatient with renders two seconds at a time, also the first ones of a new stream.
             f"module-null-sink sink_name=awake rate={rate} channels=1",
+            f"module-null-sink sink_name=silence rate={rate} channels=1",
         ]
-        if setup in ("caller", "leak"):
+        if two:
             loads.append(f"module-null-sink sink_name=mic_in rate={rate} channels=1")
         command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--realtime=no", "--high-priority=no"]
         command += ["--use-pid-file=no", "--disable-shm=yes"]
@@ -146,27 +151,62 @@ class Rig:
                 self.stop()
                 raise RigError(f"PulseAudio did not come up: {said}")
             time.sleep(0.05)
-        for sink in ("spk", "mic_in") if setup in ("caller", "leak") else ("spk",):
+        for sink in ("spare", "spk", "mic_in") if two else ("spk",):
             self._keep_awake(sink)
+        if two:
+            # The speaker is to be as impatient as the microphone, which here belongs to another sink: a speaker that
+            # lags behind its microphone makes PortAudio spin while it waits (decision 0020).
+            self.pactl("load-module", "module-loopback", "source=silence.monitor", "sink=spk", "latency_msec=10")
         self.pactl("set-default-sink", "spk")
         if setup == "leak":
             self.pactl("load-module", "module-loopback", "source=spk.monitor", "sink=mic_in", "latency_msec=40")
             inputs = self.pactl("list", "short", "sink-inputs").splitlines()
             self.pactl("set-sink-input-volume", inputs[-1].split()[0], LEAK_VOLUME)
         self.pactl("set-default-source", self.source)
+        self._settle("spk")
+
+    def _settle(self, sink: str) -> None:
+        """Wait until a sink plays what it is given at once: its first two seconds are rendered in one piece."""
+        command = [
+            "pacat",
+            "--playback",
+            f"--device={sink}",
+            "--raw",
+            "--format=s16le",
+            "--channels=1",
+            f"--rate={RATE}",
+        ]
+        until = time.monotonic() + SETTLE_S
+        while (began := time.monotonic()) < until:
+            subprocess.run(
+                [*command, "--latency-msec=20"],
+                env={**os.environ, **self.environment},
+                input=bytes(RATE // 10),
+                capture_output=True,
+                check=False,
+                timeout=SETTLE_S,
+            )
+            if time.monotonic() - began < SETTLED_S:
+                return
 
     def _keep_awake(self, sink: str) -> None:
         self.pactl("load-module", "module-loopback", f"source={sink}.monitor", "sink=awake", "latency_msec=10")
 
     def kill_source(self) -> None:
-        """Take the microphone of `caller` or `leak` away."""
+        """Take the microphone of `caller` or `leak` away; a silent source becomes the default one.
+
+        In between PulseAudio makes the speaker's monitor the default, and with the default it moves whoever records
+        that, too: a recording of the speaker ends here.
+        """
         modules = self.pactl("list", "short", "modules").splitlines()
         self.pactl("unload-module", next(line.split()[0] for line in modules if "sink_name=mic_in" in line))
+        self.pactl("set-default-source", "spare.monitor")
 
     def revive_source(self, rate: int = RATE) -> None:
-        """Bring it back, silent, as the default source."""
+        """Bring it back, silent, and once it works as the default source: that takes two seconds."""
         self.pactl("load-module", "module-null-sink", "sink_name=mic_in", f"rate={rate}", "channels=1")
         self._keep_awake("mic_in")
+        self._settle("mic_in")
         self.pactl("set-default-source", "mic_in.monitor")
 
     @property

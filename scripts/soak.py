@@ -1,6 +1,6 @@
 """A voice loop for minutes on the rig: does the agent interrupt itself, and is the user heard who cuts in?
 
-    python scripts/soak.py                                     # talker: webrtc and speex, 5 minutes and 10 cuts each
+    python scripts/soak.py          # talker and, as a stress test, leak: webrtc and speex, 5 minutes and 10 cuts each
     python scripts/soak.py --minutes 1 --cuts 3 --echo webrtc --setup leak
 
 The agent recites a text without end with the local voice; the user is the same voice, a tone higher, played into the
@@ -39,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="a voice loop for minutes, on the rig")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long the agent speaks undisturbed")
     parser.add_argument("--cuts", type=int, default=10, help="how often the user cuts in after that")
-    parser.add_argument("--setup", action="append", help="of the rig; repeatable; default talker")
+    parser.add_argument("--setup", action="append", help="of the rig; repeatable; default talker and leak")
     parser.add_argument("--echo", action="append", help="a canceller, or off; repeatable; default webrtc and speex")
     parser.add_argument("--user-gain", type=float, default=0.7, help="of the user's voice; at 1 as loud as the agent's")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "soak.json")
@@ -51,20 +51,25 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="duologue-rig-") as folder:
         rig = rig_script.Rig(Path(folder) / "rig")
         try:
-            for setup in arguments.setup or ["talker"]:
+            for setup in arguments.setup or ["talker", "leak"]:
                 for echo in arguments.echo or ["webrtc", "speex"]:
                     rig.start(setup)
                     os.environ.update(rig.environment)
                     reports.append(measure(setup, echo, arguments))
                     print(line(reports[-1]), flush=True)
+                    save(reports, arguments.json)
         except rig_script.RigError as error:
             print(f"soak: {error}", file=sys.stderr)
             return 2
         finally:
             rig.stop()
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(reports, indent=1) + "\n")
     return 0
+
+
+def save(reports: list[dict[str, Any]], path: Path) -> None:
+    """Write what there is so far."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(reports, indent=1) + "\n")
 
 
 def measure(setup: str, echo: str, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from duologue import (
     TextBlock,
     TranscriptDelta,
 )
-from duologue_audio import DuplexAudio, VoiceLoop
+from duologue_audio import DeviceGone, DuplexAudio, VoiceLoop
 from duologue_local import LocalTransport
 
 from .hearing import RATE, Cut, cut_of, user_onset
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from duologue.types import WordTime
+    from duologue_audio import LoopEvent
     from numpy.typing import NDArray
 
 SINKS = {"echo": "spk", "talker": "spk", "caller": "mic_in", "leak": "mic_in"}
@@ -86,6 +87,10 @@ class Report:
     seconds: float
     """How long the agent spoke undisturbed."""
     self_interruptions: int
+    self_interruptions_at: list[float] = field(default_factory=list)
+    """In seconds from the beginning."""
+    trouble: list[tuple[float, str]] = field(default_factory=list)
+    """What happened to the device, and when."""
     injections: list[Injection] = field(default_factory=list)
     stats: dict[str, Any] = field(default_factory=dict)
 
@@ -177,7 +182,15 @@ async def converse(
         speaker = await stack.enter_async_context(recorded("spk", folder / "speaker"))
         user = await stack.enter_async_context(recorded(SINKS[setup], folder / "user"))
         loop = asyncio.get_running_loop()
+        trouble: list[tuple[float, str]] = []
+
+        async def watch(notices: AsyncIterator[LoopEvent]) -> None:
+            async for event in notices:
+                if isinstance(event, DeviceGone):
+                    trouble.append((loop.time(), event.reason))
+
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watch(voice.events()))
             talking = tasks.create_task(voice.run())
             try:
                 stage = _Stage(agent, audio, voice, speaker, SINKS[setup], user_gain)
@@ -187,11 +200,13 @@ async def converse(
                 while loop.time() < began + seconds:
                     await stage.reply()
                     await asyncio.sleep(0.1)
-                report = Report(setup, echo, round(loop.time() - began, 1), len(agent.began) - before)
+                own = [round(at - began, 2) for at in agent.began[before:]]
+                report = Report(setup, echo, round(loop.time() - began, 1), len(own), own)
                 for number, phrase in enumerate(phrases):
                     report.injections.append(await stage.cut_in(number, phrase, moments[number % len(moments)]))
             finally:
                 talking.cancel()
+        report.trouble = [(round(at - began, 2), reason) for at, reason in trouble]
         report.stats = {"cuts": voice.stats.cuts, "chunks_sent": voice.stats.chunks_sent, **asdict(audio.stats)}
         _judge(report, agent, speaker, user, phrases)
     return report

@@ -109,9 +109,9 @@ def cut_of(recording: Sound, reply: Sound, user: Sound, onset: int, *, apart: bo
         missing[n] and np.sum(missing[n : n + STAYS]) > 0.8 * np.sum(sounds[n : n + STAYS]) for n in range(len(missing))
     ]
     gone = np.flatnonzero(stays)
-    if not len(gone):
+    if not len(gone) and lead + int(LONGEST_S * RATE) < len(reply):
         return None
-    end = int(gone[0])
+    end = int(gone[0]) if len(gone) else len(missing)  # all that was received was heard
     heard = np.flatnonzero(sounds[:end])
     last = int(heard[-1]) + 1 if len(heard) else 0
     ms = FRAME * 1000 / RATE

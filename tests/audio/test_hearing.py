@@ -58,6 +58,16 @@ def test_a_reply_that_goes_on_has_no_cut():
     assert cut_of(recording, reply, user, int(2.7 * RATE)) is None
 
 
+def test_a_cut_behind_all_that_was_received_is_the_end_of_it():
+    recording, reply, user = scene(heard_s=8, onset_s=2.7)
+    received = reply[: int(2.75 * RATE)]
+    recording[int(3.25 * RATE) :] = 0
+    recording[int(2.7 * RATE) : int(3.7 * RATE)] += user
+    cut = cut_of(recording, received, user, int(2.7 * RATE))
+    assert cut.silence_ms == pytest.approx(550, abs=10)
+    assert cut.off_ms(2750) == pytest.approx(0, abs=5)
+
+
 def test_a_sound_is_found_where_it_is():
     recording, _, user = scene(heard_s=4, onset_s=5.5)
     assert find(user, recording) == (int(5.5 * RATE), pytest.approx(1.0))

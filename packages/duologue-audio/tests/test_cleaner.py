@@ -20,6 +20,7 @@ class Subtract:
     def __init__(self, frame=160):
         self.frame = frame
         self.skipped = []
+        self.resets = 0
 
     def process(self, near, far):
         assert len(near) == len(far) == self.frame
@@ -28,12 +29,13 @@ class Subtract:
     def skip(self, frames):
         self.skipped.append(frames)
 
-    def reset(self): ...
+    def reset(self):
+        self.resets += 1
 
 
-def pair(near, far, frame=0, lost=0):
+def pair(near, far, frame=0, lost=0, jolted=False):
     near, far = np.asarray(near, np.int16), np.asarray(far, np.int16)
-    return Pair(near, far, frame, lost, near[:, None])
+    return Pair(near, far, frame, lost, near[:, None], jolted)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 12))
@@ -55,6 +57,17 @@ def test_a_gap_is_told_in_the_cancellers_frames():
     cleaner.feed(pair([0] * 200, [0] * 200))
     cleaner.feed(pair([0] * 200, [0] * 200, 1000, lost=800))
     assert canceller.skipped == [5]  # 800 frames, and the 40 that were too few for the canceller
+
+
+def test_after_a_jolt_the_canceller_begins_anew_with_whole_frames():
+    canceller = Subtract(160)
+    cleaner = Cleaner(canceller, 16000, 160)
+    cleaner.feed(pair([1] * 100, [0] * 100))
+    [clean] = cleaner.feed(pair([2] * 160, [0] * 160, 1000, lost=800, jolted=True))
+    assert (canceller.resets, canceller.skipped) == (1, [])
+    assert clean.tolist() == [2] * 160
+    cleaner.feed(pair([3] * 160, [0] * 160))
+    assert canceller.resets == 1
 
 
 def test_a_canceller_of_another_rate_is_refused():

@@ -293,6 +293,27 @@ async def test_status_flags_are_counted():
 
 
 @virtual_time
+async def test_the_pair_behind_an_xrun_is_jolted():
+    backend = MemoryBackend()
+    async with DuplexAudio(backend=backend) as audio:
+        pairs = audio.pairs()
+        assert not any(pair.jolted for pair in await take(pairs, 5))
+        backend.freeze(0.2)
+        assert sum(pair.jolted for pair in await take(pairs, 5)) == 1
+
+
+@virtual_time
+async def test_a_jolted_pair_that_is_dropped_leaves_the_jolt_to_the_next():
+    backend = MemoryBackend()
+    async with DuplexAudio(queue_maxsize=2, backend=backend) as audio:
+        backend.freeze(0.1)
+        await asyncio.sleep(1.001)
+        first, second = await take(audio.pairs(), 2)
+        assert (first.jolted, second.jolted) == (True, False)
+        assert first.lost == first.frame
+
+
+@virtual_time
 async def test_a_loop_that_stands_still_loses_old_pairs_only_and_says_how_much():
     now = [0.0]
     backend = MemoryBackend(clock=lambda: now[0])

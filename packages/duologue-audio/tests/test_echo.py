@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from duologue.errors import ConfigurationError, MissingExtra, UnsupportedFormat
 from duologue_audio import speex
+from duologue_audio.bypass import Bypass
 from duologue_audio.canceller import RATES
 from duologue_audio.echo import best_echo_canceller, make_echo_canceller
 from duologue_audio.webrtc import WebRTCCanceller
@@ -224,14 +225,17 @@ def without(monkeypatch, *names: str) -> None:
         monkeypatch.setattr(speex, "package", lambda: (_ for _ in ()).throw(speex.missing()))
 
 
-def test_webrtc_is_the_best(name):
-    assert isinstance(best_echo_canceller(16000), WebRTCCanceller)
+def test_webrtc_is_the_best_and_steps_aside_where_there_is_no_echo(name):
+    best = best_echo_canceller(16000)
+    assert isinstance(best, Bypass)
+    assert isinstance(best.canceller, WebRTCCanceller)
 
 
 def test_the_next_best_is_taken_where_the_best_is_missing(name, monkeypatch):
     without(monkeypatch, *({"webrtc"} if name == "speex" else {"speex"}))
     found = best_echo_canceller(16000)
-    assert type(found).__name__ == {"webrtc": "WebRTCCanceller", "speex": "SpeexCanceller"}[name]
+    assert isinstance(found, Bypass)
+    assert type(found.canceller).__name__ == {"webrtc": "WebRTCCanceller", "speex": "SpeexCanceller"}[name]
 
 
 def test_nothing_is_found_where_nothing_is(monkeypatch):

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from duologue_audio import speex
-from duologue_audio.echo import make_echo_canceller
+from duologue_audio import Cleaner, Pair, speex
+from duologue_audio.echo import best_echo_canceller, make_echo_canceller
 from duologue_audio.resample import ArrayResampler
 
 from .rooms import convolve, db, impulse_response, kept, level, pcm, run, scene
@@ -57,17 +57,45 @@ def test_the_agent_goes_and_the_user_stays(talk, name, erle, lost):
     assert kept(talk.user[both], clean[both], 16000) > -lost
 
 
-def test_no_false_barge_in_with_webrtc(talk):
+def voiced(signal):
+    """Which frames of 32 ms are a voice to the detector."""
     from duologue_local.silero import SileroVAD
 
+    stream = SileroVAD().stream()
+    frames = signal[: len(signal) // 512 * 512].reshape(-1, 512)
+    return np.array([stream.process(frame.tobytes()) >= 0.5 for frame in frames])
+
+
+def test_no_false_barge_in_with_webrtc(talk):
     half = len(talk.near) // 2
     clean = run(make_echo_canceller("webrtc", 16000), talk.near, talk.far)
-
-    def voiced(signal):
-        stream = SileroVAD().stream()
-        frames = signal[: len(signal) // 512 * 512].reshape(-1, 512)
-        return np.array([stream.process(frame.tobytes()) >= 0.5 for frame in frames])
 
     assert voiced(talk.near[16000:half]).mean() > 0.5  # without a canceller the agent interrupts itself
     assert not voiced(clean[16000 : half - 1600]).any()
     assert voiced(clean[half:]).sum() >= 3  # the user is heard
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_echo_that_moves_with_the_device_is_not_taken_for_the_user(talk, told):
+    """What an xrun does: the same sound 32 ms earlier; without the word of it, it comes through."""
+    far = talk.far[: 10 * 16000].astype(float)
+    at = 6 * 16000
+    late = [np.concatenate((np.zeros(16 * ms), far))[: len(far)] for ms in (60, 28)]
+    near = pcm(np.concatenate((late[0][:at], late[1][at:])))
+    cleaner = Cleaner(make_echo_canceller("webrtc", 16000), 16000, 320)
+    clean = []
+    for begin in range(0, len(near), 320):
+        heard, played = near[begin : begin + 320], talk.far[begin : begin + 320]
+        clean += cleaner.feed(Pair(heard, played, begin, 0, heard[:, None], told and begin == at))
+    assert voiced(np.concatenate(clean)[16000:]).any() != told
+
+
+@pytest.mark.parametrize("noise_db", [-75, -55])
+@pytest.mark.parametrize("echo_db", [-30, -45, -60, -75])
+def test_no_echo_is_too_quiet_to_be_kept_from_the_detector(talk, echo_db, noise_db):
+    """The automatic choice steps aside only where the detector would not react anyway."""
+    half = len(talk.near) // 2
+    noise = level(np.random.default_rng(1).standard_normal(half), noise_db)
+    near = pcm(level(talk.echo[:half], echo_db) + noise)
+    clean = run(best_echo_canceller(16000), near, talk.far[:half])
+    assert not voiced(clean[16000:]).any()

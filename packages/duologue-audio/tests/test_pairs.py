@@ -39,6 +39,13 @@ def test_a_gap_is_counted_with_the_chunk_it_breaks():
     assert (after.frame, after.lost) == (380, 0)
 
 
+def test_a_jolt_is_told_once_by_the_next_pair():
+    pairer = Pairer(48000, 48000, 100)
+    pairer.feed(captured(np.ones(150)))
+    pairer.jolted = True
+    assert [pair.jolted for pair in pairer.feed(captured(np.ones(250)))] == [True, False, False]
+
+
 def test_a_gap_keeps_the_time_at_another_rate():
     pairer = Pairer(48000, 16000, 160)
     pairs = pairer.feed(captured(np.zeros(48000)))

@@ -57,6 +57,7 @@ async def test_a_device_that_vanishes_is_opened_anew_and_nothing_else_is_lost():
     lost = [pair for pair in pairs if pair.lost]
     assert len(lost) == 1
     assert lost[0].lost / 48000 == pytest.approx(back.gap, abs=0.05)
+    assert [pair for pair in pairs if pair.jolted] == lost  # another device has another delay
     assert pairs[-1].frame == pytest.approx(48000 * (4 + back.gap), rel=0.02)
 
 
@@ -188,6 +189,6 @@ async def test_a_stream_that_spins_is_given_up_but_not_again_and_again():
             await asyncio.sleep(1)
             backend.streams[-1].strained = True
         assert (await anext(events)).reason == "the audio system spins instead of waiting"
-        assert audio.stats.restarts == 4
+        assert audio.stats.restarts == 2
         await asyncio.sleep(600)
-        assert audio.stats.restarts == 5
+        assert audio.stats.restarts == 3

@@ -84,6 +84,11 @@ class FramedCanceller(ABC):
         return self._delay.ms
 
     @property
+    def unheard_s(self) -> float:
+        """So long, without a break, was something played whose echo was not recognised in the microphone."""
+        return self._delay.unheard_s
+
+    @property
     def erle_db(self) -> float:
         """How much echo was removed in about the last second of playback."""
         return self._erle.db

@@ -14,6 +14,8 @@ import sys
 
 ASK_S = 2.0
 SYSTEM_OBJECT = 1  # kAudioObjectSystemObject
+WAVE_MAPPER = ctypes.c_void_p(2**32 - 1)  # the device "whichever is the default", as a handle
+PREFERRED_GET = 0x2015  # DRVM_MAPPER_PREFERRED_GET: which device that is; it is what PortAudio asks, too
 
 
 def current_defaults() -> tuple[str, ...] | None:
@@ -25,7 +27,9 @@ def current_defaults() -> tuple[str, ...] | None:
         return _core_audio()
     if sys.platform.startswith("linux"):
         return _pulse()
-    return None  # Windows: its sound mapper follows the default by itself
+    if sys.platform == "win32":
+        return _wave_mapper()
+    return None
 
 
 def _pulse() -> tuple[str, ...] | None:
@@ -62,3 +66,37 @@ def _core_audio() -> tuple[str, ...] | None:
             return None
         found.append(str(number.value))
     return tuple(found)
+
+
+def _wave_mapper() -> tuple[str, ...] | None:
+    """The names of Windows' default devices, by which the numbers of its wave devices are only a place in a list."""
+    load = getattr(ctypes, "WinDLL", None)  # only Windows' Python has it
+    if load is None:
+        return None
+    winmm = load("winmm")
+    found = []
+    for direction in ("In", "Out"):
+        number, flags = ctypes.c_uint32(0), ctypes.c_uint32(0)
+        ask = getattr(winmm, f"wave{direction}Message")
+        ask.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
+        if ask(WAVE_MAPPER, PREFERRED_GET, ctypes.addressof(number), ctypes.addressof(flags)):
+            return None
+        about = WaveCapabilities()
+        tell = getattr(winmm, f"wave{direction}GetDevCapsW")
+        tell.argtypes = [ctypes.c_size_t, ctypes.c_void_p, ctypes.c_uint32]
+        # That there is no device of this direction is an answer, too: the number is -1 then.
+        unknown = tell(number.value, ctypes.addressof(about), ctypes.sizeof(about))
+        found.append(f"{direction}: {'' if unknown else about.name}")
+    return tuple(found)
+
+
+class WaveCapabilities(ctypes.Structure):
+    """WAVEOUTCAPSW, and WAVEINCAPSW, which is shorter by its end: Windows copies as much as there is."""
+
+    _fields_ = [
+        ("manufacturer", ctypes.c_uint16),
+        ("product", ctypes.c_uint16),
+        ("version", ctypes.c_uint32),
+        ("name", ctypes.c_wchar * 32),
+        ("rest", ctypes.c_uint32 * 3),
+    ]

@@ -17,7 +17,9 @@ AVERAGE = 0.5  # share of the earlier cross spectra in the new one
 PROMINENT = 8.0  # a peak counts at this many times the correlation's RMS
 AGREE_MS = 2.0  # two estimates in a row that differ by less are one
 MOVED_MS = 4.0  # a smaller change is not reported: early reflections take turns at being the strongest
-AUDIBLE = 32768**2 * 10 ** (-60 / 10)  # mean square, -60 dBFS
+AUDIBLE = 32768**2 * 10 ** (-60 / 10)  # mean square of a far end that may leave an echo, -60 dBFS
+TELLING = 32768**2 * 10 ** (-45 / 10)  # of a far end whose echo would be recognised if anybody could hear it, -45 dBFS
+SILENT = 32768**2 * 10 ** (-84 / 10)  # of a microphone that is muted or gated, -84 dBFS: it tells nothing
 
 
 class DelayEstimator:
@@ -47,7 +49,13 @@ class DelayEstimator:
     def skip(self) -> None:
         """Begin a new window: the next frame does not follow the last one. The delay stays."""
         self._filled = 0
+        self._unheard = 0
         self._far[:] = 0
+
+    @property
+    def unheard_s(self) -> float:
+        """So long, in windows of half a second without a gap between them, was something played and no echo heard."""
+        return self._unheard * self._half / self._rate
 
     @property
     def ms(self) -> float | None:
@@ -74,8 +82,10 @@ class DelayEstimator:
 
     def _estimate(self) -> None:
         # Nothing to find: silence is to cost nothing.
-        if min(np.square(self._near).mean(), np.square(self._far[self._half :]).mean()) < AUDIBLE:
+        before, during = np.square(self._far[: self._half]).mean(), np.square(self._far[self._half :]).mean()
+        if during < AUDIBLE or np.square(self._near).mean() < SILENT:
             return
+        telling = min(before, during) > TELLING
         size = 2 * self._half
         heard = np.fft.rfft(np.concatenate((np.zeros(self._half, np.float32), self._near)))
         cross = heard * np.conj(np.fft.rfft(self._far))
@@ -84,10 +94,12 @@ class DelayEstimator:
         correlation = np.fft.irfft(self._cross, size)
         lag = int(np.argmax(correlation[: self._half]))
         if correlation[lag] <= PROMINENT * np.sqrt(np.square(correlation).mean()):
+            self._unheard += telling
             return
-        found, before = lag / self._rate * 1000, self._candidate
+        self._unheard = 0
+        found, earlier = lag / self._rate * 1000, self._candidate
         self._candidate = found
-        if before is None or abs(found - before) > AGREE_MS:
+        if earlier is None or abs(found - earlier) > AGREE_MS:
             return
         if self._ms is None or abs(found - self._ms) > MOVED_MS:
             self._ms = found

@@ -85,11 +85,18 @@ def make_echo_canceller(name: Literal["hybrid", "webrtc", "speex"] | str, rate: 
 
 
 def best_echo_canceller(rate: int) -> EchoCanceller | None:
-    """Make the best canceller that works here at `rate`; None when there is none."""
+    """Make the best canceller that works here at `rate`; None when there is none.
+
+    Ours step aside while there is no echo, as with headphones.
+    """
+    from duologue_audio.bypass import Bypass  # numpy is loaded with it
+    from duologue_audio.canceller import FramedCanceller
+
     others = sorted({found.name for found in entry_points(group="duologue.echo")} - set(PREFERRED))
     for name in (*PREFERRED, *others):
         try:
-            return make_echo_canceller(name, rate)
+            found = make_echo_canceller(name, rate)
         except ConfigurationError:
             continue
+        return Bypass(found) if isinstance(found, FramedCanceller) else found
     return None

@@ -56,11 +56,10 @@ class Inlet:
         if len(self._pairs) >= self._maxsize:
             gone = self._pairs.popleft()
             self.dropped += 1
-            missing = gone.lost + len(gone.near)
             if self._pairs:
-                self._pairs[0] = replace(self._pairs[0], lost=self._pairs[0].lost + missing)
+                self._pairs[0] = _after(gone, self._pairs[0])
             else:
-                pair = replace(pair, lost=pair.lost + missing)
+                pair = _after(gone, pair)
         self._pairs.append(pair)
         self._wake()
 
@@ -114,6 +113,11 @@ class Inlet:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _after(gone: Pair, pair: Pair) -> Pair:
+    """The pair that follows one that was dropped: it says what is missing."""
+    return replace(pair, lost=pair.lost + gone.lost + len(gone.near), jolted=pair.jolted or gone.jolted)
 
 
 class _Reader:

@@ -33,11 +33,12 @@ SILENT_S = 0.5  # a device that serves nothing for so long is gone
 START_S = 5.0  # at first it has longer: a PulseAudio sink that slept has been seen to stand still for 2 s
 LOOK_S = 1.0  # between two looks at the default devices
 RETRY_S = 0.25
-EASINGS = 4  # as often is a stream given up because it spins,
+EASINGS = 2  # as often is a stream given up because it spins,
 EASINGS_S = 600.0  # in this time; where that does not help, it stays
 UNEASY = 4  # so many underruns,
 UNEASY_S = 10.0  # within this time: ask for more latency, where it is ours to choose
 PATIENT_S = 0.06  # measured (decision 0020): none at this latency where 20 ms had dozens in 20 s
+FILLED_S = 0.6  # with as much before the device nothing is added: large pieces cost less than many
 STARVING_S = 0.05  # with less than this before the device,
 LATE_S = 0.1  # and nothing fed for this long: bring out what the converter holds back
 PAUSE_S = 1.0  # sound without a response that comes after so much silence is a new utterance
@@ -100,6 +101,7 @@ class Line:
         self._eased: deque[float] = deque(maxlen=EASINGS)
         self._fed = 0.0  # when something was last fed
         self._default_moved = False
+        self._xruns = 0  # of the open stream, as far as its pairs know of them
 
     # --- opening and closing
 
@@ -257,11 +259,13 @@ class Line:
             await asyncio.sleep(TICK_S)
             now = stream.now()
             self._collect(stream)
-            if now - self._fed >= LATE_S and stream.waiting() < STARVING_S * stream.rate:
+            waiting = stream.waiting()
+            if now - self._fed >= LATE_S and waiting < STARVING_S * stream.rate:
                 self._outbox.finish()
-            self._top_up()
-            if stream.served != served:
-                served, since = stream.served, now
+            if waiting < FILLED_S * stream.rate:
+                self._top_up()
+            if (count := stream.served) != served:
+                served, since = count, now
             if not stream.alive:
                 return "the device stopped"
             patience = SILENT_S if served * stream.block > SILENT_S * stream.rate else START_S
@@ -329,12 +333,22 @@ class Line:
         frame, lost = self._pairer.frame, self._pairer.lost
         wide = self.options.wide > 1
         self._pairer = Pairer(
-            stream.rate, self.options.sample_rate, self.options.chunk, wide=wide, frame=frame, lost=lost
+            stream.rate,
+            self.options.sample_rate,
+            self.options.chunk,
+            wide=wide,
+            frame=frame,
+            lost=lost,
+            jolted=self._past.restarts > 0,
         )
+        self._xruns = stream.underruns + stream.overflows
 
     def _collect(self, stream: DeviceStream) -> None:
         captured: Captured = stream.read()
         self.table.played(captured.blocks)
+        xruns = stream.underruns + stream.overflows
+        if xruns != self._xruns:
+            self._xruns, self._pairer.jolted = xruns, True
         for pair in self._pairer.feed(captured):
             self.inlet.put(pair)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from duologue_audio.backend import Samples
 
 RINGS = 3  # one plays while others that were cleared are let go
-FETCH_S = 0.25  # how often the device's flags are asked for
+FETCH_S = 0.05  # how often the device's flags are asked for: an echo that has moved is heard within 0.2 s
 PHASE_BLOCKS = 200
 SANE_S = 2.0
 
@@ -52,6 +52,29 @@ class _Session:
     run: _Run | None = None
 
 
+class _Newest:
+    """The newest frames of a stream, by number."""
+
+    def __init__(self, size: int, channels: int) -> None:
+        self._size = size
+        self._frames = np.zeros((size, channels), np.int16)
+
+    def put(self, number: int, samples: Samples) -> None:
+        """Keep frames; the first of them has this number."""
+        at = number % self._size
+        head = min(len(samples), self._size - at)
+        self._frames[at : at + head] = samples[:head]
+        self._frames[: len(samples) - head] = samples[head:]
+
+    def get(self, number: int, count: int) -> Samples:
+        """Return frames that were kept: a view where they lie together."""
+        at = number % self._size
+        rest = at + count - self._size
+        if rest <= 0:
+            return self._frames[at : at + count]
+        return np.concatenate((self._frames[at:], self._frames[:rest]))
+
+
 class MixerStream:
     """The stream; what opens the device is handed in, so that this module imports neither rtmixer nor sounddevice.
 
@@ -72,7 +95,7 @@ class MixerStream:
         self._session: _Session | None = _Session(self._free.pop(), 0)
         self._letting_go: list[_Session] = []
         self._runs: deque[_Run] = deque()
-        self._sent = np.zeros((4 * size, self.output_channels), np.int16)
+        self._sent = _Newest(4 * size, self.output_channels)
         self._written = 0
         self._heard = rtmixer.RingBuffer(4 * self.input_channels, 2 * size)
         self._record: Any = None
@@ -114,8 +137,7 @@ class MixerStream:
         if not count or self._session is None:
             return 0
         part = samples[:count]
-        index = np.arange(self._written, self._written + count) % len(self._sent)
-        self._sent[index] = part
+        self._sent.put(self._written, part)
         # PortAudio multiplies by 32767 and cuts the fraction off: a quarter more brings every sample out as it went in.
         exact = (part + np.sign(part) * np.float32(0.25)) * np.float32(1 / 32767)
         self._session.ring.write(exact.astype(np.float32).tobytes(), count)
@@ -150,23 +172,26 @@ class MixerStream:
         blocks = []
         begin = self._next + lost
         self._note_time(begin + count)
+        origin = self._origin()
         for block in range(self._next, begin + count):
             number, frames = self._taken_in(block)
-            blocks.append(PlayedBlock(self._leaves(block), number, frames))
+            leaves = origin + (block + 1) * self.block / self.rate + self._ahead
+            blocks.append(PlayedBlock(leaves, number, frames))
             if frames and block >= begin:
                 at = (block - begin) * self.block
-                far[at : at + frames] = self._sent[np.arange(number, number + frames) % len(self._sent)]
+                far[at : at + frames] = self._sent.get(number, frames)
         self._next = begin + count
         self._forget()
         self.overflows += lost
-        whole = np.clip(np.rint(near * 32768), -32768, 32767).astype(np.int16)
-        return Captured(whole, far, blocks, lost * self.block)
+        whole = near * np.float32(32768)
+        np.rint(whole, out=whole)
+        np.maximum(np.minimum(whole, 32767, out=whole), -32768, out=whole)
+        return Captured(whole.astype(np.int16), far, blocks, lost * self.block)
 
     def unplayed(self) -> Samples:
         """What was queued and never taken; once the device is closed."""
         count = self.waiting()
-        rest: Samples = self._sent[np.arange(self._written - count, self._written) % len(self._sent)]
-        return rest
+        return self._sent.get(self._written - count, count).copy()
 
     # --- actions
 
@@ -289,16 +314,16 @@ class MixerStream:
         """Remember how early a block can be seen: its callback is no later than we look."""
         self._offsets.append(time.monotonic() - blocks * self.block / self.rate)
 
-    def _leaves(self, block: int) -> float:
-        """When a device block's first frame leaves the speaker."""
-        return min(self._offsets) + (block + 1) * self.block / self.rate + self._ahead
+    def _origin(self) -> float:
+        """When block 0 was called, at the latest."""
+        return min(self._offsets)
 
     def _calibrate(self, run: _Run) -> None:
         """Learn how far ahead of the speaker the callback is, from PortAudio's word on an action's first block."""
         if run.first is None or not self._offsets:
             return
         to_monotonic = time.monotonic() - float(self._mixer.time)
-        called = min(self._offsets) + (run.first + 1) * self.block / self.rate
+        called = self._origin() + (run.first + 1) * self.block / self.rate
         ahead = float(run.action.actual_time) + to_monotonic - called
         if 0 < ahead < SANE_S:
             self._ahead = ahead

@@ -23,6 +23,8 @@ class Pair:
         frame: number of the first frame, counted from the opening; a jump is a gap.
         lost: frames missing just before this pair: tell the canceller (`skip`).
         wide: the microphone with all its channels, one column each; the same as `near` where that is all.
+        jolted: just before this pair the device ran dry, lost something or was replaced, so the echo may take another
+            time from here on: `reset` the canceller.
     """
 
     near: Samples
@@ -30,6 +32,7 @@ class Pair:
     frame: int
     lost: int
     wide: Samples
+    jolted: bool = False
 
 
 class Pairer:
@@ -41,10 +44,19 @@ class Pairer:
     Attributes:
         frame: number of the next pair's first frame.
         lost: frames missing before it.
+        jolted: whether the device stumbled before it.
     """
 
     def __init__(
-        self, from_rate: int, to_rate: int, size: int, *, wide: bool = False, frame: int = 0, lost: int = 0
+        self,
+        from_rate: int,
+        to_rate: int,
+        size: int,
+        *,
+        wide: bool = False,
+        frame: int = 0,
+        lost: int = 0,
+        jolted: bool = False,
     ) -> None:
         self.size = size
         self.frame = frame
@@ -55,6 +67,7 @@ class Pairer:
         self._parts: list[tuple[Samples, Samples]] = []
         self._held = 0
         self.lost = lost
+        self.jolted = jolted
 
     def feed(self, captured: Captured) -> list[Pair]:
         """Take what was captured; return every whole pair."""
@@ -89,14 +102,17 @@ class Pairer:
     def _cut(self) -> list[Pair]:
         if self._held < self.size:
             return []
-        near = np.concatenate([part[0] for part in self._parts])
-        far = np.concatenate([part[1] for part in self._parts])
+        near, far = self._parts[0]
+        if len(self._parts) > 1:
+            near = np.concatenate([part[0] for part in self._parts])
+            far = np.concatenate([part[1] for part in self._parts])
         pairs = []
         for begin in range(0, len(far) - self.size + 1, self.size):
             wide = near[begin : begin + self.size]
-            pairs.append(Pair(mono(wide, self.size), far[begin : begin + self.size], self.frame, self.lost, wide))
+            played = far[begin : begin + self.size]
+            pairs.append(Pair(mono(wide, self.size), played, self.frame, self.lost, wide, self.jolted))
             self.frame += self.size
-            self.lost = 0
+            self.lost, self.jolted = 0, False
         rest = len(far) % self.size
         self._held = rest
         self._parts = [(near[len(near) - rest :], far[len(far) - rest :])] if rest else []

@@ -1,8 +1,9 @@
 """Strain: an audio thread that spins instead of waiting.
 
-PortAudio waits for the ALSA plugins of PulseAudio and PipeWire by polling. In an unlucky phase of both directions, at
-the start or after an underrun, the poll returns at once, again and again, for as long as the stream lives: measured,
-half a core to a whole one, where 30 ms of a second are normal. A stream opened anew has another phase.
+PortAudio waits for the ALSA plugins of PulseAudio and PipeWire by polling. While it waits for one direction and the
+other is ready, the poll returns at once, again and again: measured, a whole core, where 10 ms of a second are normal.
+That happens where the speaker is served in larger pieces than the microphone, and was seen to begin with an underrun.
+A stream opened anew is rid of the latter.
 """
 
 from __future__ import annotations

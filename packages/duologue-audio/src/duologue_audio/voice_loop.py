@@ -74,8 +74,8 @@ class VoiceLoop:
 
     Args:
         agent: connected, or it is connected by `run()` and closed after it.
-        audio: a `DuplexAudio`, whose echo is cancelled by the best canceller installed here unless it names another;
-            or a (`Microphone`, `Speaker`) pair, with a warning: their clocks drift.
+        audio: a `DuplexAudio`, whose echo is cancelled by the best canceller installed here unless it names another,
+            as long as there is one to hear; or a (`Microphone`, `Speaker`) pair, with a warning: their clocks drift.
         local_barge_in: cut a reply as soon as a voice is noticed on this side, on the cleaned microphone. For
             providers whose own detection is slow or absent.
         push_to_talk: the microphone is heard only between `talk(True)` and `talk(False)`.
