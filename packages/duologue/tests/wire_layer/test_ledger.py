@@ -33,11 +33,22 @@ def test_a_question_is_asked_again_once_and_last():
 
 def test_an_answer_settles_the_turn_it_answers_and_what_came_before():
     kept = ledger(text("a"), CommitTurn(), text("b"))
-    kept.answered()
+    kept.answered(0.0)
     assert not kept.asks
     assert kept.again((), ()) == [text("b")]
-    kept.answered()
+    kept.answered(0.0)
     assert kept.again((), ()) == [text("b")]
+
+
+def test_a_reply_settles_the_oldest_question_and_questions_that_are_old():
+    kept = Ledger()
+    for at, said in enumerate("abc"):
+        kept.sent(text(said), at * SETTLED)
+        kept.sent(CommitTurn(), at * SETTLED)
+    kept.answered(0.0)
+    assert kept.again((), ()) == [text("b"), text("c"), CommitTurn()]
+    kept.answered(2.1 * SETTLED)
+    assert kept.again((), ()) == [text("c"), CommitTurn()]
 
 
 def test_what_the_history_tells_is_not_said_twice():
@@ -170,7 +181,7 @@ def test_the_bytes_are_always_those_of_what_is_kept(steps):
     for number, step in enumerate(steps):
         match step:
             case "answered":
-                kept.answered()
+                kept.answered(float(number))
             case "unask":
                 kept.unask()
             case "issued":
@@ -199,5 +210,6 @@ def test_what_crossed_a_handle_on_its_way_counts_as_missed():
     history = [Message("user", text, started_at=at) for at, text in enumerate(["old", "before", "after"])]
     ledger.heard("h", history)
     ledger.sent(CommitTurn(), 0.2)
-    ledger.answered()
+    ledger.answered(0.2)
+    ledger.answered(0.2)
     assert [message.text for message in ledger.missed(history) or ()] == ["before", "after"]

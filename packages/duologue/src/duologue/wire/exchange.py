@@ -78,6 +78,7 @@ class Exchange:
         self._up = asyncio.Event()
         self._speech: AudioOutputDelta | TextDelta | TranscriptDelta | None = None
         self._handle = ""
+        self._counted = False
         self._has_turns = True
         self._continues = True
 
@@ -246,13 +247,14 @@ class Exchange:
             response_id = getattr(self._speech, "response_id", "")
             self.tell(TurnComplete(StopReason.error, response_id=response_id))
         self._quiet.connection_gone()
+        self._counted = False
 
     def took(self, connection: Connection, events: list[Event], size: int) -> None:
         """Pass on the events of a frame."""
         queue = self.arrivals.queue
         for event in events:
             if type(event) is AudioOutputDelta:
-                if not self._quiet.replying or not self._has_turns:
+                if not self._counted or not self._has_turns:
                     self._reply_begins()
                 self._speech = event
                 if event.item_id:
@@ -288,10 +290,15 @@ class Exchange:
             case TextDelta() | TranscriptDelta(role="assistant"):
                 self._reply_begins()
                 self._speech = event
-            case ToolUseStart() | ToolUseEnd():
+            case ToolUseStart():
                 self._calls.came(event.tool_use_id, connection.number)
-                if isinstance(event, ToolUseEnd):
-                    self._ledger.answered()
+            case ToolUseEnd():
+                self._calls.came(event.tool_use_id, connection.number)
+                self._reply_begins()
+            case TurnComplete():
+                if not self._counted:
+                    self._ledger.answered(self.keeper.now, calls_open=bool(self._quiet.calls))
+                self._counted = False
             case ToolCancelled():
                 self._calls.withdrawn(event.tool_use_id)
             case Problem(exception=exc):
@@ -309,12 +316,14 @@ class Exchange:
         return True
 
     def _reply_begins(self) -> None:
-        """Something of a reply came: the turn it answers has been taken in."""
-        self._quiet.output(self.keeper.now)
-        if len(self._ledger):
-            self._ledger.answered()
-        if self.recent:
-            self.recent.clear()
+        """Something of a reply came: with its first piece, the turn it answers has been taken in."""
+        now = self.keeper.now
+        self._quiet.output(now)
+        if self._counted and self._has_turns:
+            return
+        self._counted = True
+        self._ledger.answered(now, calls_open=bool(self._quiet.calls))
+        self.recent.clear()
 
     def _handle_issued(self, connection: Connection) -> None:
         handle = self._handle = connection.codec.handle

@@ -27,7 +27,7 @@ REMEMBERED = 256
 REMEMBERED_BYTES = 8 << 20
 """The same, in bytes of content."""
 
-SETTLED = 1.0
+SETTLED = 0.5
 """Seconds after which content is taken to have been part of the state that a new handle stands for."""
 
 
@@ -82,12 +82,20 @@ class Ledger:
             self._bytes -= self._outstanding.popleft()[2]
             self.forgotten += 1
 
-    def answered(self) -> None:
-        """Something of a reply came: the turn it answers was taken in."""
-        last = max(
-            (n for n, (command, _, _) in enumerate(self._outstanding) if isinstance(command, CommitTurn | AnswerCall)),
-            default=-1,
-        )
+    def answered(self, now: float, *, calls_open: bool = False) -> None:
+        """A reply began, or ended without a sound: what it answers was taken in, and all before that.
+
+        It answers the oldest turn, or the results of calls before that, unless more results are to come
+        (`calls_open`); and whatever is older than `SETTLED`: some providers answer several turns at once.
+        """
+        last = -1
+        before: Command | None = None
+        for index, (command, at, _) in enumerate(self._outstanding):
+            if isinstance(command, CommitTurn | AnswerCall):
+                goes_on = isinstance(before, AnswerCall) and (calls_open or isinstance(command, AnswerCall))
+                if before is not None and not goes_on and now - at <= SETTLED:
+                    break
+                last, before = index, command
         for _ in range(last + 1):
             self._bytes -= self._outstanding.popleft()[2]
 
@@ -105,7 +113,9 @@ class Ledger:
         if not self.asks:
             while self._outstanding and now - self._outstanding[0][1] > SETTLED:
                 self._bytes -= self._outstanding.popleft()[2]
-        doubtful = frozenset(name for command, _, _ in self._outstanding for name in _naming(command))
+        doubtful = frozenset(
+            name for command, at, _ in self._outstanding if now - at <= SETTLED for name in _naming(command)
+        )
         self.mark = Mark(handle, frozenset(calls), doubtful=doubtful)
 
     def heard(self, handle: str, history: Iterable[Message]) -> None:
