@@ -193,7 +193,8 @@ class _Talk:
                 await self._cut(told=True)
             case AnswerCall():
                 self._model.answers.append((self._peer.number, command))
-                self._memory.open_calls.pop(command.tool_use_id, None)
+                if self._memory.open_calls.pop(command.tool_use_id, None) is None:
+                    return  # it has its answer, or never asked
                 self._memory.said.append(("result", f"{command.tool_use_id}={command.content}"))
                 self._asked = f"the result is {command.content}"
                 if self._model.tells_results and not self._memory.open_calls:

@@ -216,7 +216,9 @@ class Exchange:
         self._continues = codec.continues
         self._has_turns = self._quiet.has_turns = codec.capabilities.has_turns
         self._handle = codec.handle
-        known = self._ledger.mark.calls if opening.handle else frozenset()
+        mark = self._ledger.mark
+        # a result that crossed the handle is sent by its call's id: that can be recognised, text could not
+        known = mark.calls | mark.doubtful if opening.handle else frozenset()
         self._calls.moved(connection.number, known)
         self._told = frozenset(results_in(opening.history))
         if not opening.handle:
@@ -243,6 +245,7 @@ class Exchange:
         nobody_spoke = planned and self._quiet.at(self.keeper.now)
         self._again += [] if nobody_spoke else self.recent.from_first_loud()
         self.recent.clear()
+        self._ledger.settle(self.keeper.now)
         if self._quiet.replying and self._has_turns and not self.ended:
             response_id = getattr(self._speech, "response_id", "")
             self.tell(TurnComplete(StopReason.error, response_id=response_id))
@@ -299,6 +302,7 @@ class Exchange:
                 if not self._counted:
                     self._ledger.answered(self.keeper.now, calls_open=bool(self._quiet.calls))
                 self._counted = False
+                self._ledger.ended(self.keeper.now)
             case ToolCancelled():
                 self._calls.withdrawn(event.tool_use_id)
             case Problem(exception=exc):

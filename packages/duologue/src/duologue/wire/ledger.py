@@ -41,6 +41,7 @@ class Mark:
         heard: keys of the messages that were in the history; None while that is not known.
         results: the calls whose results were in the history.
         doubtful: texts, and ids of answered calls, that were outstanding: they may have crossed the handle on its way.
+            (Pongs would not tell: a peer may answer them before it handles what it read.)
     """
 
     handle: str = ""
@@ -60,6 +61,8 @@ class Ledger:
     def __init__(self) -> None:
         self._outstanding: deque[tuple[Command, float, int]] = deque()
         self._bytes = 0
+        self._began = 0.0
+        self._ended: float | None = None
         self.mark = Mark()
         self.forgotten = 0
 
@@ -88,6 +91,8 @@ class Ledger:
         It answers the oldest turn, or the results of calls before that, unless more results are to come
         (`calls_open`); and whatever is older than `SETTLED`: some providers answer several turns at once.
         """
+        self.settle(now)
+        self._began, self._ended = now, None
         last = -1
         before: Command | None = None
         for index, (command, at, _) in enumerate(self._outstanding):
@@ -98,6 +103,10 @@ class Ledger:
                 last, before = index, command
         for _ in range(last + 1):
             self._bytes -= self._outstanding.popleft()[2]
+
+    def ended(self, now: float) -> None:
+        """A reply ended."""
+        self._ended = now
 
     def unask(self) -> None:
         """The reply is no longer wanted: what was said stays, the question goes."""
@@ -110,6 +119,7 @@ class Ledger:
         if not handle:
             self.mark = Mark()
             return
+        self.settle(now)
         if not self.asks:
             while self._outstanding and now - self._outstanding[0][1] > SETTLED:
                 self._bytes -= self._outstanding.popleft()[2]
@@ -175,8 +185,15 @@ class Ledger:
         """The outstanding commands are these now: they were sent again."""
         self._outstanding.clear()
         self._bytes = 0
+        self._ended = None
         for command in commands:
             self.sent(command, now)
+
+    def settle(self, now: float) -> None:
+        """Take as answered what was sent before the last reply began, if nothing has followed that for a while."""
+        if self._ended is not None and now - self._ended > SETTLED:
+            while self._outstanding and self._outstanding[0][1] <= self._began:
+                self._bytes -= self._outstanding.popleft()[2]
 
     def _texts(self) -> Iterable[str]:
         for command, _, _ in self._outstanding:
