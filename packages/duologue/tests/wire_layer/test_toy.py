@@ -36,6 +36,7 @@ from duologue.events import AgentChanged, Error
 from duologue.testing.strategies import json_values
 from duologue.testing.toy import ToyCodec, ToyServerCodec
 from duologue.testing.toy import messages as m
+from duologue.types import CallRecord
 from duologue.wire import (
     AnswerCall,
     ClearInput,
@@ -191,14 +192,16 @@ def test_a_ping_is_answered():
 
 def test_the_opening_tells_everything():
     tool = Tool("weather", None, "Say the weather", {"type": "object", "properties": {}})
-    history = [Message("user", "hello"), Message("assistant", "hi"), Message("assistant", "")]
+    call = CallRecord("c", "clock", {"zone": "utc"}, "noon")
+    history = [Message("user", "hello"), Message("assistant", "hi"), Message("assistant", "", calls=(call,))]
     detection = TurnDetection("manual", interrupt=False, create_response=False)
     opening = Opening("handle", history)
     codec = ToyCodec(opening, system="Be brief.", tools=[tool], voice="low", turn_detection=detection)
     (frame,) = codec.opening()
     (setup,) = ToyServerCodec().decode(frame)
     assert (setup.system, setup.voice, setup.resume, setup.turn_detection) == ("Be brief.", "low", "handle", detection)
-    assert list(setup.history) == history
+    assert list(setup.history[:2]) == history[:2]
+    assert setup.history[2] == Message("assistant", '[called clock({"zone": "utc"}): noon]')
     (offered,) = setup.tools
     assert (offered.name, offered.description, offered.input_schema) == (tool.name, tool.description, tool.input_schema)
     assert codec.closing() == []
