@@ -179,6 +179,22 @@ async def test_an_utterance_that_was_answered_is_not_heard_again():
         assert len(talk.of(SpeechStarted)) == 1
 
 
+@virtual_time
+async def test_without_an_agent_a_text_is_sent_again_though_the_history_before_has_its_like():
+    model = StandIn(resumable=False)
+    async with WireServer(ToyServerCodec, model) as server:
+        transport = ToyTransport(server.url, policy=lambda: LinkPolicy(chance=lambda: 0.0))
+        session = await transport.connect(system="", tools=[], history=[Message("user", "yes")])
+        await session.send(TextBlock("yes"))
+        server.peer.abort()
+        async for event in session.events():
+            if isinstance(event, Reconnected):
+                break
+        await asyncio.sleep(1)
+        assert model.memory.said == [("user", "yes"), ("user", "yes")]
+        await session.close()
+
+
 # -- tools -------------------------------------------------------------------------------------------------
 
 

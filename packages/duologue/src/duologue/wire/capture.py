@@ -17,6 +17,7 @@ Keys are hidden in all of it (`duologue.wire.secrets`). What was said is not: tr
 
 from __future__ import annotations
 
+import atexit
 import base64
 import json
 import logging
@@ -80,6 +81,7 @@ class Capture:
         self._lines.append({"capture": VERSION, **_made_by(), "session": dict(session)})
         self._thread = threading.Thread(target=self._write, name="duologue capture", daemon=True)
         self._thread.start()
+        atexit.register(self._at_exit)
 
     def hide(self, secrets: Secrets) -> None:
         """Hide these values from now on."""
@@ -119,6 +121,11 @@ class Capture:
     def wait(self) -> None:
         """Wait until the file is whole, two seconds at the most; not for the event loop."""
         self._thread.join(CLOSE_WITHIN)
+
+    def _at_exit(self) -> None:
+        """Let the disk have its last lines: the interpreter stops daemon threads wherever they are."""
+        self.close()
+        self.wait()
 
     def _frame(self, number: int, name: str, frame: Frame) -> None:
         if isinstance(frame, str):
@@ -164,6 +171,8 @@ class Capture:
             self._closed = True
             self._lines.clear()
             log.error("the capture %s could not be written on: %s", self._file.name, exc)  # noqa: TRY400 - a full disk is no traceback
+        finally:
+            atexit.unregister(self._at_exit)
 
     def _text(self, line: dict[str, Any]) -> str:
         for name in ("in64", "out64"):

@@ -63,6 +63,8 @@ class Exchange:
         self.keeper = Keeper(codec_factory, endpoint, policy, self, open_link, capture)
         self.arrivals = Arrivals(self.keeper.pause)
         self.history: Callable[[], Sequence[Message]] = tuple
+        self.history_grows = False
+        """Whether the history holds what this session says, too."""
         self.capabilities: Capabilities | None = None
         self.ended = False
         self.recent = MicrophoneBuffer(policy.gap_audio_s)
@@ -234,7 +236,8 @@ class Exchange:
             self._attempt(connection, SendContent(block))
             self.recent.keep(block)
         self._catch_up(connection)
-        commands = self._ledger.again(opening.history, known)
+        # where nobody keeps the history for us, it knows nothing of what this session said
+        commands = self._ledger.again(opening.history if self.history_grows else (), known)
         for command in commands:
             self._attempt(connection, command)
         self._ledger.restate(commands, self.keeper.now)

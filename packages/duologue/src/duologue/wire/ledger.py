@@ -61,7 +61,7 @@ class Ledger:
     def __init__(self) -> None:
         self._outstanding: deque[tuple[Command, float, int]] = deque()
         self._bytes = 0
-        self._began = 0.0
+        self._began = self._marked_at = 0.0
         self._ended: float | None = None
         self.mark = Mark()
         self.forgotten = 0
@@ -126,14 +126,13 @@ class Ledger:
         doubtful = frozenset(
             name for command, at, _ in self._outstanding if now - at <= SETTLED for name in _naming(command)
         )
-        self.mark = Mark(handle, frozenset(calls), doubtful=doubtful)
+        self.mark, self._marked_at = Mark(handle, frozenset(calls), doubtful=doubtful), now
 
     def heard(self, handle: str, history: Iterable[Message]) -> None:
         """What the history held when that handle was issued, once it is known."""
         if self.mark.handle == handle:
-            said, doubtful = list(history), self.mark.doubtful
-            known = frozenset(_key(m) for m in said if m.role != "user" or m.text not in doubtful)
-            self.mark = replace(self.mark, heard=known, results=frozenset(results_in(said)) - doubtful)
+            said = list(history)
+            self.mark = replace(self.mark, heard=frozenset(map(_key, said)), results=frozenset(results_in(said)))
 
     def missed(self, history: Sequence[Message]) -> list[Message] | None:
         """What a session taken up again by the handle doesn't know, besides what is outstanding.
@@ -144,10 +143,12 @@ class Ledger:
         if not self.mark.handle or heard is None:
             return None
         again = set(self._texts())
-        answers = {c.tool_use_id for c, _, _ in self._outstanding if isinstance(c, AnswerCall)} | self.mark.results
+        doubtful = self.mark.doubtful
+        answers = {c.tool_use_id for c, _, _ in self._outstanding if isinstance(c, AnswerCall)}
+        answers |= self.mark.results - doubtful
         missed: list[Message] = []
         for message in history:
-            if _key(message) not in heard:
+            if _key(message) not in heard or (message.role == "user" and message.text in doubtful):
                 if message.role != "user" or message.text not in again:
                     missed.append(message)
             elif late := tuple(c for c in message.calls if c.result is not None and c.id not in answers):
@@ -191,9 +192,13 @@ class Ledger:
 
     def settle(self, now: float) -> None:
         """Take as answered what was sent before the last reply began, if nothing has followed that for a while."""
-        if self._ended is not None and now - self._ended > SETTLED:
-            while self._outstanding and self._outstanding[0][1] <= self._began:
-                self._bytes -= self._outstanding.popleft()[2]
+        if self._ended is None or now - self._ended <= SETTLED:
+            return
+        while self._outstanding and self._outstanding[0][1] <= self._began:
+            command, _, size = self._outstanding.popleft()
+            self._bytes -= size
+            if self._began <= self._marked_at:  # then the handle's session has it, too
+                self.mark = replace(self.mark, doubtful=self.mark.doubtful - set(_naming(command)))
 
     def _texts(self) -> Iterable[str]:
         for command, _, _ in self._outstanding:

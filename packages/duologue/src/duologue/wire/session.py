@@ -225,3 +225,4 @@ class WireSession:
     def replay_from(self, history: Callable[[], Sequence[Message]]) -> None:
         """Ask here for what was said when a connection has to be told: the agent's history knows what was heard."""
         self._exchange.history = history
+        self._exchange.history_grows = True
