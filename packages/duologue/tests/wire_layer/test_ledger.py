@@ -164,6 +164,13 @@ def test_one_that_is_too_big_alone_is_kept():
     assert (len(kept), kept.forgotten) == (1, 0)
 
 
+def test_a_result_that_was_sent_as_text_stays_a_result():
+    kept = ledger(text("a"), text("b"), AnswerCall("c", "clock", "noon"), AnswerCall("d", "clock", "one"), CommitTurn())
+    told = [Message("user", "a"), Message("assistant", "", calls=(CallRecord("c", "clock", {}, "noon"),))]
+    kept.carry_over(told, 1.0)
+    assert kept.again((), {"d"}) == [text("b"), AnswerCall("d", "clock", "one"), CommitTurn()]
+
+
 STEPS = st.lists(
     st.one_of(
         st.builds(text, st.sampled_from("abc")),

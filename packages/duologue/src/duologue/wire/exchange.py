@@ -237,10 +237,10 @@ class Exchange:
             self.recent.keep(block)
         self._catch_up(connection)
         # where nobody keeps the history for us, it knows nothing of what this session said
-        commands = self._ledger.again(opening.history if self.history_grows else (), known)
-        for command in commands:
+        told = opening.history if self.history_grows else ()
+        for command in self._ledger.again(told, known):
             self._attempt(connection, command)
-        self._ledger.restate(commands, self.keeper.now)
+        self._ledger.carry_over(told, self.keeper.now)
 
     def departed(self, *, planned: bool) -> None:
         """There is no connection: end what it was in the middle of."""

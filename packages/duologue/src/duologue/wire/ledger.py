@@ -182,8 +182,19 @@ class Ledger:
             commands.append(CommitTurn())
         return commands
 
+    def carry_over(self, told: Sequence[Message], now: float) -> None:
+        """They were sent again: what is outstanding now is what these messages don't tell, in its first form."""
+        said, results = {m.text for m in told if m.role == "user"}, set(results_in(told))
+        asks = self.asks
+        kept = [
+            command
+            for command, _, _ in self._outstanding
+            if not isinstance(command, CommitTurn) and said.union(results).isdisjoint(_naming(command))
+        ]
+        self.restate([*kept, *([CommitTurn()] if asks else [])], now)
+
     def restate(self, commands: Iterable[Command], now: float) -> None:
-        """The outstanding commands are these now: they were sent again."""
+        """The outstanding commands are these now."""
         self._outstanding.clear()
         self._bytes = 0
         self._ended = None
