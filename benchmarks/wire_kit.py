@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from unittest import mock
 
 from duologue import AudioBlock, AudioOutputDelta, RealtimeAgent, SpeechStarted, Tool, TurnDetection
+from duologue.tasks import TaskSet
 from websockets.asyncio.client import ClientConnection, connect
 from wire_peer import SETTLED, Frame, Script, Server
 
@@ -224,7 +225,7 @@ async def _counted(server: Server) -> None:
 
 async def turns(client: Client, server: Server) -> float:
     """The median time from what the server said to the answer, in µs of wall time."""
-    serving = asyncio.ensure_future(client.serve())
+    serving = TaskSet().start(client.serve(), "answering")
     try:
         found = await asyncio.to_thread(server.result)
     finally:
@@ -248,7 +249,7 @@ async def real_pace(make: Callable[[], Client]) -> float:
     """Hear and speak at real pace in many sessions; ms of CPU for each session and second."""
 
     async def live(client: Client) -> None:
-        hearing = asyncio.ensure_future(client.hear(SECONDS * 25))
+        hearing = TaskSet().start(client.hear(SECONDS * 25), "hearing")
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number in range(SECONDS * 50):

@@ -18,6 +18,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
+from duologue.tasks import TaskSet
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
@@ -86,7 +88,7 @@ class Client(asyncio.Protocol):
         self._at = 0.0
         self._waits: list[float] = []
         self._room = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = TaskSet()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -99,8 +101,7 @@ class Client(asyncio.Protocol):
         self._room.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        self._tasks.start(self._tasks.stop(1.0), "leaving")
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -125,7 +126,7 @@ class Client(asyncio.Protocol):
         self._frames += 1
         if self._frames == self._script.hellos:
             self._transport.write(on_wire(*self._script.welcome))
-            self._task = asyncio.ensure_future(self._play())
+            self._tasks.start(self._play(), "playing")
         elif self._marker:
             mask = bytes(buffer[at + head - 4 : at + head])
             body = bytes(buffer[at + head : at + head + size])
@@ -191,7 +192,7 @@ class Client(asyncio.Protocol):
         self._data, self._open = bytearray(rest), True
         if not self._script.hellos:
             self._transport.write(on_wire(*self._script.welcome))
-            self._task = asyncio.ensure_future(self._play())
+            self._tasks.start(self._play(), "playing")
         return True
 
 

@@ -57,6 +57,7 @@ from duologue.tool import Tool, progress, tool
 from duologue.transport import (
     Capabilities,
     ClearsInput,
+    HandsEvents,
     HearsPlayback,
     RealtimeSession,
     RealtimeTransport,
@@ -91,6 +92,7 @@ __all__ = [
     "Error",
     "Event",
     "GoingAway",
+    "HandsEvents",
     "HearsPlayback",
     "ImageBlock",
     "Interrupted",

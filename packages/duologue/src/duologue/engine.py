@@ -39,7 +39,7 @@ from duologue.inbox import Inbox
 from duologue.rates import InputConverter, OutputConverter
 from duologue.tasks import TaskSet
 from duologue.toolrun import ToolRunner
-from duologue.transport import Capabilities, ReplaysHistory, TruncatesPlayback
+from duologue.transport import Capabilities, HandsEvents, ReplaysHistory, TruncatesPlayback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -92,6 +92,8 @@ class Engine:
         )
         if isinstance(session, ReplaysHistory):
             session.replay_from(lambda: self.conversation.history)
+        if isinstance(session, HandsEvents):
+            session.hand_to(self._take)
         self.inbox = Inbox(MAX_WAITING_BYTES, self._delivered)
         self._input = InputConverter(input_format, capabilities.input_rates)
         self._output = OutputConverter(output_format, capabilities.output_rate)
@@ -121,6 +123,11 @@ class Engine:
     async def send(self, content: ContentBlock | list[ContentBlock], respond: bool | None) -> None:
         """Send content of the user's side; ask for a reply where that is wanted."""
         self._check_open()
+        if type(content) is AudioBlock and not respond:  # the fast path
+            audio = self._input.convert(content)
+            if audio is not None:
+                await self.session.send(audio)
+            return
         blocks = content if isinstance(content, list) else [content]
         ready = [b for b in map(self._converted, blocks) if b is not None]
         at = self.now
@@ -191,14 +198,8 @@ class Engine:
         stream = self.session.events()
         try:
             async for event in stream:
-                if type(event) is AudioOutputDelta:
-                    self._take_audio(event)
-                else:
-                    self._apply(event)
-                if self.inbox.full:
-                    await self.inbox.room()
-                while len(self._outbox) > MAX_OUTBOX:
-                    await self._outbox_change()
+                while not self._take(event):
+                    await self._room()
         except Exception as exc:  # task boundary: how a session ends badly is told to the application
             if not self._closing:
                 self._apply(SessionOver())
@@ -214,19 +215,33 @@ class Engine:
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
 
-    def _take_audio(self, event: AudioOutputDelta) -> None:
+    def _take(self, event: Event) -> bool:
+        """Take an event of the session, in the reader or where it arrives; False where that must wait for room."""
+        if self.inbox.full or len(self._outbox) > MAX_OUTBOX:
+            return False
+        if type(event) is not AudioOutputDelta:
+            self._apply(event)
+            return True
         try:
-            taken = self.conversation.audio(event, self.now)
+            taken = self.conversation.audio(event, self._loop.time() - self._zero)
             if taken is None:
                 self.inbox.audio_dropped += 1
-                return
+                return True
             event, self._speaking = taken
-            event = self._output.convert(event)
+            if event.media_type != self._output.passes:
+                event = self._output.convert(event)
         except DuologueError as exc:
             self._problem(exc)
-            return
+            return True
         if event.data:
             self.inbox.put(event, self._speaking)
+        return True
+
+    async def _room(self) -> None:
+        if self.inbox.full:
+            await self.inbox.room()
+        else:
+            await self._outbox_change()
 
     async def _write(self) -> None:
         while True:
@@ -308,7 +323,7 @@ class Engine:
 
     def _delivered(self, event: Event, reply: Reply | None) -> None:
         if reply is not None and isinstance(event, AudioOutputDelta):
-            self.conversation.delivered(event, reply, self.now)
+            self.conversation.delivered(event, reply, self._loop.time() - self._zero)
         else:
             self.conversation.taken(event)
 

@@ -47,19 +47,20 @@ class Inbox:
 
     @property
     def full(self) -> bool:
-        """Whether the producer should wait."""
-        return self._bytes >= self._limit
+        """Whether the producer should wait; never once no more events come."""
+        return self._bytes >= self._limit and not self._ended
 
     def put(self, event: Event, reply: Reply | None = None) -> None:
         """Add an event; audio comes with its reply."""
         if self._ended:
             return
-        size = _size(event)
+        size = EVENT_BYTES + len(event.data) if type(event) is AudioOutputDelta else _size(event)
         self._items.append((event, reply, size))
         self._bytes += size
         if self._bytes >= self._limit:
             self._has_room.clear()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def drop_audio(self, response_ids: frozenset[str]) -> None:
         """Drop the audio of cut replies."""
@@ -107,8 +108,9 @@ class Inbox:
         if not self._items:
             return None
         event, reply, size = self._items.popleft()
+        crowded = self._bytes >= self._limit
         self._bytes -= size
-        if not self._has_room.is_set() and not self.full:
+        if crowded and not self.full:
             self._has_room.set()
         self._delivered(event, reply)
         return event
@@ -181,8 +183,6 @@ class _Consumer:
 
 
 def _size(event: Event) -> int:
-    if type(event) is AudioOutputDelta:  # the fast path
-        return EVENT_BYTES + len(event.data)
     if isinstance(event, ProviderEvent):
         return EVENT_BYTES + len(str(event.data))
     fields = (getattr(event, name) for name in type(event).__slots__)

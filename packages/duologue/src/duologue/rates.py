@@ -47,6 +47,7 @@ class InputConverter:
     def __init__(self, agreed: str, rates: tuple[int, ...]) -> None:
         self._agreed = parse_format(agreed)
         self._rates = rates
+        self._passes: str | None = None
         self._resampler: Resampler | None = None
         self._route: tuple[int, int] | None = None
 
@@ -56,7 +57,10 @@ class InputConverter:
         Raises:
             UnsupportedFormat: an odd number of bytes, no resampler, or a session that takes no audio.
         """
+        if block.media_type == self._passes and not len(block.data) & 1:
+            return block  # as the last one
         media = parse_format(block.media_type)
+        self._passes = None
         if media.encoding != "audio/pcm":
             return block  # the session knows whether it takes G.711 and the like
         if not self._rates:
@@ -66,6 +70,7 @@ class InputConverter:
             raise UnsupportedFormat(f"an audio block of {len(block.data)} bytes is no PCM16: a sample has 2 bytes")
         if rate in self._rates:
             self._resampler = self._route = None
+            self._passes = block.media_type if media.rate else None
             return block if media.rate else AudioBlock(block.data, f"audio/pcm;rate={rate}")
         route = (rate, self._rates[0])
         if self._resampler is None or self._route != route:
@@ -88,7 +93,8 @@ class OutputConverter:
     def __init__(self, wanted: str, session_rate: int) -> None:
         self._wanted = parse_format(wanted)
         self._session_rate = session_rate
-        self._passes: str | None = None
+        self.passes: str | None = None
+        """The media type of the last piece, if it went through as it is."""
         self._resampler: Resampler | None = None
         self._for: tuple[str, int] | None = None
         self._half = b""
@@ -100,7 +106,7 @@ class OutputConverter:
 
     def convert(self, event: AudioOutputDelta) -> AudioOutputDelta:
         """Return the piece at the wanted rate; its data may be empty at first."""
-        if event.media_type == self._passes:
+        if event.media_type == self.passes:
             return event
         media = parse_format(event.media_type)
         if media.encoding != self._wanted.encoding:
@@ -109,7 +115,7 @@ class OutputConverter:
                 "set output_audio_format to what the session delivers"
             )
         if self.fits(media):
-            self._passes = event.media_type
+            self.passes = event.media_type
             return event
         wanted = cast("int", self._wanted.rate)
         stream = (event.response_id, media.rate or self._session_rate)

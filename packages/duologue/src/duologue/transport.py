@@ -200,3 +200,15 @@ class ReplaysHistory(Protocol):
     def replay_from(self, history: Callable[[], Sequence[Message]]) -> None:
         """Ask here for what was said; called once, before anything is sent."""
         ...
+
+
+@runtime_checkable
+class HandsEvents(Protocol):
+    """A session that can hand an event over where it arrives, which saves waking a task for it."""
+
+    def hand_to(self, take: Callable[[Event], bool]) -> None:
+        """Call `take` with each event that comes while `events()` is awaited and nothing is ahead of it.
+
+        What `take` refuses by returning False, and how the session ends, comes out of `events()`.
+        """
+        ...

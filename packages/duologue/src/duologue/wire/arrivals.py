@@ -28,6 +28,8 @@ class _Marker:
 class Arrivals:
     """One queue with one reader. Nothing is dropped: beyond `UNREAD_HIGH` the socket is paused until all is read.
 
+    A reader that waits need not be woken for each event: `hand_to` gives it a way to take them where they arrive.
+
     Attributes:
         queue: the events that wait; whoever appends calls `wake` after.
     """
@@ -38,6 +40,8 @@ class Arrivals:
         self._unread = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[Event], bool] | None = None
+        self._handing = False
         self._reading = False
         self._ended = False
         self._error: Exception | None = None
@@ -49,13 +53,19 @@ class Arrivals:
 
     def wake(self, size: int) -> None:
         """Events of a frame of that size were added."""
+        waiter = self._waiter
+        if self._take is not None and waiter is not None and not waiter.done() and self._handed_over():
+            return
         self._unread += size
         if self._unread > UNREAD_HIGH and not self._paused:
             self._paused = True
             self._pause(True)
-        waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def hand_to(self, take: Callable[[Event], bool]) -> None:
+        """Call this with each event that comes while the reader waits; what it refuses (False), the reader gets."""
+        self._take = take
 
     def when_read(self, act: Callable[[], None]) -> None:
         """Call this once everything that is queued now has been read."""
@@ -82,6 +92,27 @@ class Arrivals:
             raise LocalProtocolError("events() has been called already: a session is read once")
         self._reading = True
         return self._read()
+
+    def _handed_over(self) -> bool:
+        """Hand over what waits; whether the reader may sleep on."""
+        if self._handing:
+            return True  # whoever takes an event has caused another: it is the next one
+        queue, take = self.queue, cast("Callable[[Event], bool]", self._take)
+        self._handing = True
+        try:
+            while queue:
+                event = queue[0]
+                if type(event) is _Marker:
+                    event.act()
+                elif not take(cast("Event", event)):
+                    return False
+                queue.popleft()
+        except Exception as exc:  # task boundary: a fault of the taker is the reader's, not the socket's
+            queue.popleft()
+            self._ended, self._error = True, exc
+        finally:
+            self._handing = False
+        return not self._ended
 
     async def _read(self) -> AsyncIterator[Event]:
         queue = self.queue

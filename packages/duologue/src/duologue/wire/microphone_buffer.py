@@ -35,6 +35,8 @@ class MicrophoneBuffer:
         self._rate = default_rate
         self._blocks: deque[tuple[AudioBlock, float]] = deque()
         self._ms = 0.0
+        self._media_type = ""
+        self._ms_per_byte = 0.0
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -47,7 +49,10 @@ class MicrophoneBuffer:
 
     def keep(self, block: AudioBlock) -> int:
         """Add a block; return how many old ones had to go for it."""
-        ms = max(1.0, parse_format(block.media_type).duration_ms(len(block.data), self._rate) or PACKET_MS)
+        if block.media_type != self._media_type:
+            self._ms_per_byte = parse_format(block.media_type).duration_ms(1, self._rate)
+            self._media_type = block.media_type
+        ms = max(1.0, len(block.data) * self._ms_per_byte or PACKET_MS)
         blocks = self._blocks
         blocks.append((block, ms))
         self._ms += ms

@@ -117,6 +117,10 @@ class WireSession:
             UnsupportedFormat: the protocol can't carry it.
         """
         exchange = self._exchange
+        if type(content) is AudioBlock:  # the fast path
+            exchange.check_open()
+            exchange.send_audio(content)
+            return
         for block in content if isinstance(content, list) else (content,):
             exchange.check_open()
             if isinstance(block, AudioBlock):
@@ -163,6 +167,10 @@ class WireSession:
             DuologueError: how the session ended, if it did not end by `close()` or the provider's clean end.
         """
         return self._exchange.arrivals.read()
+
+    def hand_to(self, take: Callable[[Event], bool]) -> None:
+        """Call `take` with each event that arrives while `events()` is awaited; what it refuses, `events()` yields."""
+        self._exchange.arrivals.hand_to(take)
 
     async def close(self) -> None:
         """End the session within two seconds, whatever the link does; idempotent.

@@ -136,7 +136,7 @@ class WebSocketsLink(ClientConnection):
         opcode = frame.opcode
         if opcode is _TEXT or opcode is _BINARY:
             if frame.fin:
-                self._deliver(opcode, bytes(frame.data))
+                self._deliver(opcode, cast("bytearray", frame.data))
             else:
                 self._first, self._parts = opcode, [bytes(frame.data)]
         elif opcode is _CONT:
@@ -159,11 +159,15 @@ class WebSocketsLink(ClientConnection):
         if self._listener is not None:
             self._listener.writable()
 
-    def _deliver(self, opcode: Opcode, data: bytes) -> None:
-        frame: Frame = data
+    def _deliver(self, opcode: Opcode, data: bytes | bytearray) -> None:
+        frame: Frame
         if opcode is _TEXT:
-            with suppress(UnicodeDecodeError):  # then the codec says so; RFC 6455 would end the session for it
+            try:
                 frame = data.decode()
+            except UnicodeDecodeError:
+                frame = bytes(data)  # the codec says so; RFC 6455 would end the session for it
+        else:
+            frame = bytes(data)
         if self._listener is None:
             self._early.append(frame)
         else:
