@@ -167,7 +167,7 @@ def test_one_that_is_too_big_alone_is_kept():
 def test_a_result_that_was_sent_as_text_stays_a_result():
     kept = ledger(text("a"), text("b"), AnswerCall("c", "clock", "noon"), AnswerCall("d", "clock", "one"), CommitTurn())
     told = [Message("user", "a"), Message("assistant", "", calls=(CallRecord("c", "clock", {}, "noon"),))]
-    kept.carry_over(told, 1.0)
+    kept.carry_over(told, {"d"}, 1.0)
     assert kept.again((), {"d"}) == [text("b"), AnswerCall("d", "clock", "one"), CommitTurn()]
 
 
@@ -197,7 +197,7 @@ def test_the_bytes_are_always_those_of_what_is_kept(steps):
                 kept.restate(kept.again((), ()), float(number))
             case _:
                 kept.sent(step, float(number))
-        assert kept._bytes == sum(size for _, _, size in kept._outstanding)
+        assert kept._bytes == sum(entry.size for entry in kept._outstanding)
 
 
 @given(STEPS)

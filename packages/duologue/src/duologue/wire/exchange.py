@@ -240,7 +240,7 @@ class Exchange:
         told = opening.history if self.history_grows else ()
         for command in self._ledger.again(told, known):
             self._attempt(connection, command)
-        self._ledger.carry_over(told, self.keeper.now)
+        self._ledger.carry_over(told, known, self.keeper.now)
 
     def departed(self, *, planned: bool) -> None:
         """There is no connection: end what it was in the middle of."""

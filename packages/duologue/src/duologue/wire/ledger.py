@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from duologue.blocks import TextBlock
 from duologue.calls import result_in_words
@@ -51,6 +51,15 @@ class Mark:
     doubtful: frozenset[str] = frozenset()
 
 
+class Entry(NamedTuple):
+    """An outstanding command."""
+
+    command: Command
+    at: float
+    size: int
+    asks: bool
+
+
 class Ledger:
     """The outstanding commands, oldest first, and the mark of the latest handle.
 
@@ -59,7 +68,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._outstanding: deque[tuple[Command, float, int]] = deque()
+        self._outstanding: deque[Entry] = deque()
         self._bytes = 0
         self._began = self._marked_at = 0.0
         self._ended: float | None = None
@@ -72,17 +81,18 @@ class Ledger:
     @property
     def asks(self) -> bool:
         """Whether an outstanding command asks for a reply."""
-        return any(isinstance(command, CommitTurn | AnswerCall) for command, _, _ in self._outstanding)
+        return any(entry.asks for entry in self._outstanding)
 
-    def sent(self, command: Command, now: float) -> None:
-        """A command that matters later went out, or waits for a connection."""
+    def sent(self, command: Command, now: float, *, asks: bool | None = None) -> None:
+        """A command that matters later went out, or waits for a connection; turns and results ask for a reply."""
         if self.mark.handle and self.mark.heard is None:  # whoever keeps the history will have it in there, too
             self.mark = replace(self.mark, doubtful=self.mark.doubtful | set(_naming(command)))
         size = _size(command)
-        self._outstanding.append((command, now, size))
+        asks = isinstance(command, CommitTurn | AnswerCall) if asks is None else asks
+        self._outstanding.append(Entry(command, now, size, asks))
         self._bytes += size
         while len(self._outstanding) > REMEMBERED or (self._bytes > REMEMBERED_BYTES and len(self._outstanding) > 1):
-            self._bytes -= self._outstanding.popleft()[2]
+            self._bytes -= self._outstanding.popleft().size
             self.forgotten += 1
 
     def answered(self, now: float, *, calls_open: bool = False) -> None:
@@ -95,14 +105,14 @@ class Ledger:
         self._began, self._ended = now, None
         last = -1
         before: Command | None = None
-        for index, (command, at, _) in enumerate(self._outstanding):
-            if isinstance(command, CommitTurn | AnswerCall):
+        for index, (command, at, _, asks) in enumerate(self._outstanding):
+            if asks:
                 goes_on = isinstance(before, AnswerCall) and (calls_open or isinstance(command, AnswerCall))
                 if before is not None and not goes_on and now - at <= SETTLED:
                     break
                 last, before = index, command
         for _ in range(last + 1):
-            self._bytes -= self._outstanding.popleft()[2]
+            self._bytes -= self._outstanding.popleft().size
 
     def ended(self, now: float) -> None:
         """A reply ended."""
@@ -110,9 +120,9 @@ class Ledger:
 
     def unask(self) -> None:
         """The reply is no longer wanted: what was said stays, the question goes."""
-        kept = [entry for entry in self._outstanding if not isinstance(entry[0], CommitTurn)]
+        kept = [entry for entry in self._outstanding if not isinstance(entry.command, CommitTurn)]
         self._outstanding = deque(kept)
-        self._bytes = sum(size for _, _, size in kept)
+        self._bytes = sum(entry.size for entry in kept)
 
     def issued(self, handle: str, calls: Collection[str], now: float) -> None:
         """The provider issued a handle, or took the last one back ("")."""
@@ -121,10 +131,10 @@ class Ledger:
             return
         self.settle(now)
         if not self.asks:
-            while self._outstanding and now - self._outstanding[0][1] > SETTLED:
-                self._bytes -= self._outstanding.popleft()[2]
+            while self._outstanding and now - self._outstanding[0].at > SETTLED:
+                self._bytes -= self._outstanding.popleft().size
         doubtful = frozenset(
-            name for command, at, _ in self._outstanding if now - at <= SETTLED for name in _naming(command)
+            name for entry in self._outstanding if now - entry.at <= SETTLED for name in _naming(entry.command)
         )
         self.mark, self._marked_at = Mark(handle, frozenset(calls), doubtful=doubtful), now
 
@@ -144,7 +154,7 @@ class Ledger:
             return None
         again = set(self._texts())
         doubtful = self.mark.doubtful
-        answers = {c.tool_use_id for c, _, _ in self._outstanding if isinstance(c, AnswerCall)}
+        answers = {e.command.tool_use_id for e in self._outstanding if isinstance(e.command, AnswerCall)}
         answers |= self.mark.results - doubtful
         missed: list[Message] = []
         for message in history:
@@ -162,7 +172,7 @@ class Ledger:
         results = set(results_in(told))
         commands: list[Command] = []
         asks = False
-        for command, _, _ in self._outstanding:
+        for command, *_ in self._outstanding:
             match command:
                 case SendContent(block=TextBlock(text=text)):
                     if text.strip() not in said:
@@ -182,16 +192,24 @@ class Ledger:
             commands.append(CommitTurn())
         return commands
 
-    def carry_over(self, told: Sequence[Message], now: float) -> None:
-        """They were sent again: what is outstanding now is what these messages don't tell, in its first form."""
+    def carry_over(self, told: Sequence[Message], known_calls: Collection[str], now: float) -> None:
+        """They were sent again: what is outstanding now is what these messages don't tell, in its first form.
+
+        One question at the end asks for all of it, but for results that were sent as such.
+        """
         said, results = {m.text for m in told if m.role == "user"}, set(results_in(told))
-        asks = self.asks
-        kept = [
-            command
-            for command, _, _ in self._outstanding
-            if not isinstance(command, CommitTurn) and said.union(results).isdisjoint(_naming(command))
-        ]
-        self.restate([*kept, *([CommitTurn()] if asks else [])], now)
+        before = [entry.command for entry in self._outstanding]
+        asked = any(
+            isinstance(c, CommitTurn) or (isinstance(c, AnswerCall) and c.tool_use_id not in known_calls)
+            for c in before
+        )
+        self.restate((), now)
+        for command in before:
+            if not isinstance(command, CommitTurn) and said.union(results).isdisjoint(_naming(command)):
+                by_id = isinstance(command, AnswerCall) and command.tool_use_id in known_calls
+                self.sent(command, now, asks=by_id)
+        if asked:
+            self.sent(CommitTurn(), now)
 
     def restate(self, commands: Iterable[Command], now: float) -> None:
         """The outstanding commands are these now."""
@@ -205,14 +223,14 @@ class Ledger:
         """Take as answered what was sent before the last reply began, if nothing has followed that for a while."""
         if self._ended is None or now - self._ended <= SETTLED:
             return
-        while self._outstanding and self._outstanding[0][1] <= self._began:
-            command, _, size = self._outstanding.popleft()
+        while self._outstanding and self._outstanding[0].at <= self._began:
+            command, _, size, _ = self._outstanding.popleft()
             self._bytes -= size
             if self._began <= self._marked_at:  # then the handle's session has it, too
                 self.mark = replace(self.mark, doubtful=self.mark.doubtful - set(_naming(command)))
 
     def _texts(self) -> Iterable[str]:
-        for command, _, _ in self._outstanding:
+        for command, *_ in self._outstanding:
             if isinstance(command, SendContent) and isinstance(command.block, TextBlock):
                 yield command.block.text.strip()
 
