@@ -1,0 +1,164 @@
+"""GeminiCodec: the client half of the Live API's protocol, for one connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from duologue.events import Event, ToolCancelled, TurnComplete
+from duologue.transport import Capabilities
+from duologue.wire import Codec, Opening
+
+from duologue_google import client_messages as wire
+from duologue_google.advice import explain
+from duologue_google.exchange import Exchange
+from duologue_google.plan import SessionPlan
+from duologue_google.reading import read_object
+from duologue_google.receiver import PROVIDER, Receiver
+from duologue_google.sender import Sender, to_frame
+from duologue_google.turns import contents_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from duologue.errors import DuologueError
+    from duologue.wire import Command, Frame
+
+INPUT_RATES = (16000, 24000, 8000)
+"""Rates that go out as they are; Google converts to 16 kHz itself."""
+
+UNCOMPRESSED_S = 15 * 60.0
+"""How long a session of sound lasts if its context is not compressed."""
+
+
+class GeminiCodec(Codec):
+    """What the Live API says in frames, said in events and commands.
+
+    Args:
+        plan: the session's setup; shared by all its connections.
+        opening: what this connection starts from.
+    """
+
+    provider = PROVIDER
+
+    def __init__(self, plan: SessionPlan, opening: Opening = Opening()) -> None:  # noqa: B008 - frozen
+        super().__init__()
+        self._plan = plan
+        self._opening = opening
+        setup = read_object(plan.setup, wire.Setup).message
+        manual, cuts = _detection(setup)
+        self._exchange = Exchange(
+            gates=plan.traits.gates_input, blocking=_blocking(setup), default_blocking=_default_blocking(plan)
+        )
+        self._receiver = Receiver(self._exchange, model=plan.model, handle=opening.handle)
+        self._sender = Sender(self._exchange, plan, manual=manual, cuts=cuts, resumed=bool(opening.handle))
+        self.capabilities = _capabilities(plan, setup, manual=manual)
+        self.continues = plan.traits.text == "content"
+        self.handle = opening.handle
+
+    @classmethod
+    def from_description(cls, data: Mapping[str, Any], opening: Opening = Opening()) -> Self:  # noqa: B008 - frozen
+        """Make a codec of what `SessionPlan.describe` wrote down."""
+        return cls(SessionPlan.from_description(data), opening)
+
+    def opening(self) -> list[Frame]:
+        """The setup, with the handle of the session to take up again and the promise of a history."""
+        setup = dict(self._plan.setup)
+        if self._opening.handle:
+            setup["sessionResumption"] = {**setup.get("sessionResumption", {}), "handle": self._opening.handle}
+        elif self._has_first_history():
+            setup["historyConfig"] = {**setup.get("historyConfig", {}), "initialHistoryInClientContent": True}
+        return [msgspec.json.encode({"setup": setup}).decode()]
+
+    def decode(self, frame: Frame) -> list[Event]:
+        """Turn a frame into events."""
+        receiver = self._receiver
+        greeted = receiver.greeted
+        events = receiver.decode(frame)
+        if receiver.handle != self.handle:
+            self.handle = receiver.handle
+        if greeted:
+            for event in events:
+                kind = type(event)
+                if kind is TurnComplete:
+                    self.outgoing += self._sender.turn_ended()
+                elif kind is ToolCancelled:
+                    self.outgoing += self._sender.released()
+        elif receiver.greeted:
+            self.outgoing += self._history()
+        return events
+
+    def encode(self, command: Command) -> list[Frame]:
+        """Turn a command into frames.
+
+        Raises:
+            UnsupportedFormat: audio that is no PCM.
+            ConfigurationError: new tools that the model can't be told of.
+        """
+        frames = self._sender.encode(command)
+        self.input_dropped = self._exchange.dropped
+        return frames
+
+    def explain_close(self, code: int, reason: str) -> DuologueError | None:
+        """What a close means, and what to do about it."""
+        return explain(
+            code,
+            reason,
+            setup=self._plan.setup,
+            started=self._receiver.greeted,
+            resuming=bool(self._opening.handle),
+            resumable=bool(self.handle),
+            going=self._receiver.going or self._plan.vertex,
+        )
+
+    def _has_first_history(self) -> bool:
+        return self._plan.traits.history == "first" and any(contents_of(self._opening.history))
+
+    def _history(self) -> list[Frame]:
+        """What was said before, sent as soon as the session is open and before anything else."""
+        turns = contents_of(self._opening.history)
+        if not turns or (self._opening.handle and not self.continues):
+            return []
+        complete = self._plan.traits.history == "first" and not self._opening.handle
+        return [to_frame(wire.ClientMessage(client_content=wire.ClientContent(turns=turns, turn_complete=complete)))]
+
+
+def _detection(setup: wire.Setup) -> tuple[bool, bool]:
+    """Whether the client marks the turns, and whether a new turn cuts the reply."""
+    config = setup.realtime_input_config or wire.RealtimeInputConfig()
+    automatic = config.automatic_activity_detection
+    return bool(automatic and automatic.disabled), config.activity_handling != "NO_INTERRUPTION"
+
+
+def _blocking(setup: wire.Setup) -> dict[str, bool]:
+    told = {"BLOCKING": True, "NON_BLOCKING": False}
+    return {
+        declared.name: told[declared.behavior]
+        for entry in setup.tools or ()
+        for declared in entry.function_declarations or ()
+        if declared.name and declared.behavior in told
+    }
+
+
+def _default_blocking(plan: SessionPlan) -> bool:
+    traits = plan.traits
+    return traits.default_blocking or not traits.nonblocking_tools
+
+
+def _capabilities(plan: SessionPlan, setup: wire.Setup, *, manual: bool) -> Capabilities:
+    traits = plan.traits
+    return Capabilities(
+        input_rates=(plan.input_rate, *(rate for rate in INPUT_RATES if rate != plan.input_rate))
+        if plan.input_rate in INPUT_RATES
+        else INPUT_RATES,
+        output_rate=24000,
+        server_vad=not manual,
+        manual_turns=True,
+        image_input=not traits.translates and traits.speaks,
+        transcripts=bool(setup.input_audio_transcription and setup.output_audio_transcription),
+        nonblocking_tools=traits.nonblocking_tools,
+        result_scheduling=traits.scheduling,
+        session_update=traits.context_update,
+        resumption=setup.session_resumption is not None,
+        max_session_s=None if setup.context_window_compression else UNCOMPRESSED_S,
+    )
