@@ -21,30 +21,49 @@ NORMAL = 1000
 NO_MODEL = "model_not_found"
 """The code of the error that says that a place does not serve the model; the next one may."""
 
-_SAID = (
-    (r"api key not valid|api_key_invalid|api key expired|unregistered callers|invalid authentication|unauthenticated",
-     "", "the key or token was not accepted: check GEMINI_API_KEY (or GOOGLE_API_KEY), or sign in to Google Cloud anew"),
-    (r"ephemeral|auth_?token", "",
-     "the ephemeral token was not accepted: it opens sessions for a minute after it was made and only as often as its "
-     "`uses` say; give an async function as api_key that makes one for each connection"),
-    (r"permission|not have access to|forbidden", "",
-     "the project may not use this: enable the API, and check the project and the roles of the account"),
-    (r"publisher model|is not found|not supported for bidigeneratecontent|model.{0,80}not found|models/", NO_MODEL,
-     "the model is not served here: compare `await transport.list_models()`, and on Vertex AI try another location"),
-    (r"thinking ?(level|budget|config)?", "", "leave out `thinking`, or give what the model takes (a level or a budget)"),
-    (r"scheduling", "", "the model takes no scheduling of results: pass traits=replace(traits_of(model), scheduling=False)"),
+_SAID: tuple[tuple[str, str, str], ...] = (
+    (
+        r"api key not valid|api_key_invalid|api key expired|unregistered callers|unauthenticated|authentication",
+        "",
+        "the key or token was not accepted: check GEMINI_API_KEY (or GOOGLE_API_KEY), or sign in to Google Cloud anew",
+    ),
+    (
+        r"ephemeral|auth_?token",
+        "",
+        ("the ephemeral token was not accepted: it opens sessions for a minute after it was made, and as many as its "
+        "`uses` say; give an async function as api_key that makes one for each connection"),
+    ),
+    (
+        r"permission|not have access to|forbidden",
+        "",
+        "the project may not use this: enable the API, and check the project and the roles of the account",
+    ),
+    (
+        r"publisher model|is not found|not supported for bidigeneratecontent|model.{0,80}not found|models/",
+        NO_MODEL,
+        "the model is not served here: compare `await transport.list_models()`, and on Vertex AI try another location",
+    ),
+    (r"thinking", "", "leave out `thinking`, or give what the model takes (a level or a budget)"),
+    (
+        r"scheduling",
+        "",
+        "the model takes no scheduling of results: pass traits=replace(traits_of(model), scheduling=False)",
+    ),
     (r"proactiv", "", "leave out `proactive_audio`: the model always or never does it"),
     (r"affective", "", "leave out `affective_dialog`, or use a model of the 2.5 family with api_version='v1alpha'"),
     (r"voice", "", f"take another voice, one of {', '.join(sorted(VOICES))}"),
     (r"language", "", f"take another language_code, such as {', '.join(sorted(SUPPORTED_LIVE_LANGUAGES)[:6])}"),
     (r"modalit", "", "the model does not answer in this modality: most Live models only speak (modality='AUDIO')"),
     (r"transparent", "", "transparent resumption exists on Vertex AI only: leave out `transparent`"),
-    (r"function ?declaration|parameters|schema|\btools?\b", "",
-     "look at the tools: names of letters, digits and _ . : -, simple parameters; and not every model takes every tool"),
+    (
+        r"function ?declaration|parameters|schema|\btools?\b",
+        "",
+        "look at the tools: names of letters, digits and _ . : -, simple parameters; no model takes every tool",
+    ),
     (r"context ?window|compression|trigger_?tokens", "", "leave out `compress_context`, or give it other numbers"),
     (r"media_?chunks", "", "leave out `media_chunks`: the model takes `audio` and `video` only"),
     (r"safety", "", "look at the categories and thresholds in `safety_settings`"),
-)  # fmt: skip
+)
 """What a reason holds, the code of the error, and what to do."""
 
 _QUOTA = re.compile(r"quota|resource.?exhausted|rate.?limit|too many", re.IGNORECASE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
-from duologue.events import Event, ToolCancelled, TurnComplete
+from duologue.events import AudioOutputDelta, Event, ToolCancelled, TurnComplete
 from duologue.transport import Capabilities
 from duologue.wire import Codec, Opening
 
@@ -75,6 +75,8 @@ class GeminiCodec(Codec):
         receiver = self._receiver
         greeted = receiver.greeted
         events = receiver.decode(frame)
+        if greeted and len(events) == 1 and type(events[0]) is AudioOutputDelta:
+            return events
         if receiver.handle != self.handle:
             self.handle = receiver.handle
         if greeted:

@@ -92,14 +92,16 @@ def response_of(
     call_id: str | None, name: str, content: str | Sequence[ContentBlock], scheduling: str | None
 ) -> FunctionResponse:
     """Return the result of a call; a message that begins with `error: ` becomes the key `error`."""
-    parts = []
+    parts: list[FunctionResponsePart] = []
     if isinstance(content, str):
         text = content
     else:
         text = "\n".join(block.text for block in content if isinstance(block, TextBlock))
-        for block in content:
-            if isinstance(block, ImageBlock | AudioBlock):
-                parts.append(FunctionResponsePart(inline_data=Blob(mime_type=block.media_type, data=block.data)))
+        parts += [
+            FunctionResponsePart(inline_data=Blob(mime_type=block.media_type, data=block.data))
+            for block in content
+            if isinstance(block, ImageBlock | AudioBlock)
+        ]
     key, told = ("error", text.removeprefix(ERROR)) if text.startswith(ERROR) else ("output", text)
     return FunctionResponse(id=call_id, name=name, response={key: told}, scheduling=scheduling, parts=parts or None)
 

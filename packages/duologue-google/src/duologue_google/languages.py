@@ -10,18 +10,73 @@ log = logging.getLogger(__name__)
 
 SUPPORTED_LIVE_LANGUAGES: frozenset[str] = frozenset(
     (
-        "ar-XA bn-IN cmn-CN de-DE en-AU en-GB en-IN en-US es-ES es-US fr-CA fr-FR gu-IN hi-IN id-ID it-IT ja-JP kn-IN "
-        "ko-KR ml-IN mr-IN nl-NL pl-PL pt-BR ru-RU ta-IN te-IN th-TH tr-TR vi-VN"
-    ).split()
+        "ar-XA",
+        "bn-IN",
+        "cmn-CN",
+        "de-DE",
+        "en-AU",
+        "en-GB",
+        "en-IN",
+        "en-US",
+        "es-ES",
+        "es-US",
+        "fr-CA",
+        "fr-FR",
+        "gu-IN",
+        "hi-IN",
+        "id-ID",
+        "it-IT",
+        "ja-JP",
+        "kn-IN",
+        "ko-KR",
+        "ml-IN",
+        "mr-IN",
+        "nl-NL",
+        "pl-PL",
+        "pt-BR",
+        "ru-RU",
+        "ta-IN",
+        "te-IN",
+        "th-TH",
+        "tr-TR",
+        "vi-VN",
+    )
 )
 """Codes that are known to work; newer models understand more, so others are sent too, with a warning."""
 
 VOICES: frozenset[str] = frozenset(
     (
-        "Zephyr Puck Charon Kore Fenrir Leda Orus Aoede Callirrhoe Autonoe Enceladus Iapetus Umbriel Algieba Despina "
-        "Erinome Algenib Rasalgethi Laomedeia Achernar Alnilam Schedar Gacrux Pulcherrima Achird Zubenelgenubi "
-        "Vindemiatrix Sadachbia Sadaltager Sulafat"
-    ).split()
+        "Zephyr",
+        "Puck",
+        "Charon",
+        "Kore",
+        "Fenrir",
+        "Leda",
+        "Orus",
+        "Aoede",
+        "Callirrhoe",
+        "Autonoe",
+        "Enceladus",
+        "Iapetus",
+        "Umbriel",
+        "Algieba",
+        "Despina",
+        "Erinome",
+        "Algenib",
+        "Rasalgethi",
+        "Laomedeia",
+        "Achernar",
+        "Alnilam",
+        "Schedar",
+        "Gacrux",
+        "Pulcherrima",
+        "Achird",
+        "Zubenelgenubi",
+        "Vindemiatrix",
+        "Sadachbia",
+        "Sadaltager",
+        "Sulafat",
+    )
 )
 """The voices Google offers; Puck is the default."""
 
@@ -50,7 +105,9 @@ def detect_system_language() -> str | None:
 
     Looks at LC_ALL, LC_MESSAGES, LANGUAGE and LANG, then at the system's own setting.
     """
-    found = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANGUAGE", "LANG") if os.environ.get(name)), "")
+    found = next(
+        (os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANGUAGE", "LANG") if os.environ.get(name)), ""
+    )
     if not found:
         found = locale.getlocale()[0] or ""
     return match_language(found)

@@ -3,6 +3,7 @@
 The documentation's table is generated from this one.
 """
 # ruff: noqa: TC001, TC003 - the annotations of public types can be evaluated at run time
+# ruff: noqa: RUF009 - `_option` makes a dataclass field
 
 from __future__ import annotations
 

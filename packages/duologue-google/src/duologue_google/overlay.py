@@ -11,15 +11,33 @@ from duologue.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 _FREE = frozenset(
-    "args response parameters parametersJsonSchema responseJsonSchema labels properties responseSchema".split()
+    (
+        "args",
+        "response",
+        "parameters",
+        "parametersJsonSchema",
+        "responseJsonSchema",
+        "responseSchema",
+        "labels",
+        "properties",
+    )
 )
 """Maps whose keys are the user's own."""
 
 _GENERATION = frozenset(
     (
-        "responseModalities temperature topP topK maxOutputTokens mediaResolution seed speechConfig thinkingConfig "
-        "enableAffectiveDialog translationConfig"
-    ).split()
+        "responseModalities",
+        "temperature",
+        "topP",
+        "topK",
+        "maxOutputTokens",
+        "mediaResolution",
+        "seed",
+        "speechConfig",
+        "thinkingConfig",
+        "enableAffectiveDialog",
+        "translationConfig",
+    )
 )
 """What `LiveConnectConfig` has at its top and the wire in `generationConfig`."""
 
@@ -47,7 +65,9 @@ def as_setup(given: Any) -> dict[str, Any]:
     if callable(dump):
         given = dump(mode="json", exclude_none=True, by_alias=True)
     if not isinstance(given, Mapping):
-        raise ConfigurationError(f"setup is a {type(given).__name__}: give a mapping or google-genai's LiveConnectConfig")
+        raise ConfigurationError(
+            f"setup is a {type(given).__name__}: give a mapping or google-genai's LiveConnectConfig"
+        )
     found = camel(given)
     if found.pop("httpOptions", None) is not None:
         log.warning("httpOptions in a setup has no effect: use base_url, api_version and ssl of the transport")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from duologue.formats import parse_format
-from duologue.tool import Tool
 
 from duologue_google import client_messages as wire
 from duologue_google.content import Content, Part
@@ -18,11 +17,15 @@ from duologue_google.models import ModelTraits, traits_of
 from duologue_google.overlay import as_setup, camel, lay_over
 
 if TYPE_CHECKING:
+    from duologue.tool import Tool
     from duologue.transport import TurnDetection
 
     from duologue_google.options import LiveOptions
 
 DEFAULT_RATE = 16000
+
+SURER = 0.5
+"""A `TurnDetection.threshold` above this asks for the lower of the two sensitivities."""
 
 _COVERAGE = {
     "activity": "TURN_INCLUDES_ONLY_ACTIVITY",
@@ -192,13 +195,16 @@ def _generation(options: LiveOptions, traits: ModelTraits, voice: str | None) ->
     return config
 
 
-def _tools(
-    options: LiveOptions, tools: Sequence[Tool], traits: ModelTraits, model: str
-) -> list[wire.ToolEntry] | None:
-    entries = []
-    for name in ("google_search", "google_maps", "code_execution", "url_context"):
-        if getattr(options, name):
-            entries.append(wire.ToolEntry(**{name: {}}))
+def _tools(options: LiveOptions, tools: Sequence[Tool], traits: ModelTraits, model: str) -> list[wire.ToolEntry] | None:
+    entries: list[wire.ToolEntry] = []
+    if options.google_search:
+        entries.append(wire.ToolEntry(google_search={}))
+    if options.google_maps:
+        entries.append(wire.ToolEntry(google_maps={}))
+    if options.code_execution:
+        entries.append(wire.ToolEntry(code_execution={}))
+    if options.url_context:
+        entries.append(wire.ToolEntry(url_context={}))
     if tools:
         entries.append(wire.ToolEntry(function_declarations=declare(tools, traits, model)))
     return entries or None
@@ -232,7 +238,9 @@ def _realtime_input(options: LiveOptions, detection: TurnDetection | None) -> wi
             automatic.prefix_padding_ms = detection.prefix_ms
             automatic.silence_duration_ms = detection.silence_ms
             if detection.threshold is not None:  # a VAD that must be surer is one that is less sensitive
-                automatic.start_of_speech_sensitivity = _sensitivity("START", "low" if detection.threshold > 0.5 else "high")  # noqa: PLR2004
+                automatic.start_of_speech_sensitivity = _sensitivity(
+                    "START", "low" if detection.threshold > 0.5 else "high"
+                )
         if not detection.interrupt:
             config.activity_handling = "NO_INTERRUPTION"
     if not automatic.disabled:

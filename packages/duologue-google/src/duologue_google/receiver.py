@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from duologue_google.content import FunctionCall
     from duologue_google.exchange import Exchange
-    from duologue_google.hot import HotMessage
+    from duologue_google.hot import HotContent
     from duologue_google.server_messages import Transcription, UsageMetadata
 
 PROVIDER = "gemini"
@@ -73,7 +73,7 @@ class Receiver:
     def __init__(self, exchange: Exchange, *, model: str = "", handle: str = "") -> None:
         self._exchange = exchange
         self._model = model
-        self._media = {"audio/pcm": "audio/pcm;rate=24000"}
+        self._media = dict.fromkeys(("audio/pcm", "audio/pcm;rate=24000"), "audio/pcm;rate=24000")
         self._said: set[Role] = set()
         self._index = 0
         self._speaking = False
@@ -85,44 +85,47 @@ class Receiver:
     def decode(self, frame: Frame) -> list[Event]:
         """Turn a frame into events; never raises."""
         try:
-            message = decode_speech(frame)
+            content = decode_speech(frame).server_content
         except UNREADABLE:
             return self._with_care(frame)
-        events = self._speech(message)
-        return self._with_care(frame) if events is None else events
+        parts = content.model_turn.parts
+        if len(parts) != 1 or content.output_transcription is not None or self._exchange.muted:
+            events = self._speech(content)
+            return self._with_care(frame) if events is None else events
+        blob = parts[0].inline_data  # the fast path: one piece of sound
+        media, data = self._media.get(blob.mime_type), blob.data
+        if media is None or len(data) & 1 or not data:
+            return self._with_care(frame)
+        self._exchange.replying = True
+        return [AudioOutputDelta(data, media)]
 
-    def _speech(self, message: HotMessage) -> list[Event] | None:
-        """The fast path; None where it is no plain speech after all."""
-        content = message.server_content
-        events: list[Event] = []
-        exchange = self._exchange
+    def _speech(self, content: HotContent) -> list[Event] | None:
+        """Sound in several pieces, or with its text; None where it has to be looked at with care."""
+        sound: list[Event] = []
         for part in content.model_turn.parts:
             blob = part.inline_data
-            data = blob.data
-            media = self._media.get(blob.mime_type) or self._media_type(blob.mime_type)
-            if media is None or len(data) & 1 or not data:
+            media = self._media.get(blob.mime_type)
+            if media is None or len(blob.data) & 1 or not blob.data:
                 return None
-            events.append(AudioOutputDelta(data, media))
-        if exchange.muted:
-            exchange.muted_dropped += len(events)
-            events.clear()
-        exchange.replying = True
-        if content.output_transcription is not None:
-            heard = content.output_transcription
-            said: list[Event] = []
+            sound.append(AudioOutputDelta(blob.data, media))
+        said: list[Event] = []
+        if (heard := content.output_transcription) is not None:
             if heard.text:
                 self._said.add("assistant")
                 said.append(TranscriptDelta("assistant", heard.text))
             if heard.finished:
                 said += self._end("assistant")
-            return said + events
-        return events
+        self._exchange.replying = True
+        if self._exchange.muted:
+            self._exchange.muted_dropped += len(sound)
+            return said
+        return said + sound
 
     def _media_type(self, mime: str) -> str | None:
         if not mime.startswith("audio/pcm"):
             return None
         media = mime if "rate=" in mime else "audio/pcm;rate=24000"
-        if len(self._media) < 16:  # noqa: PLR2004 - a peer that invents media types must not fill our memory
+        if len(self._media) < 16:  # a peer that invents media types must not fill our memory
             self._media[mime] = media
         return media
 

@@ -17,8 +17,18 @@ DEEPEST = 12
 """Levels that are described; below, and where a schema holds itself, any object goes."""
 
 _KEPT = (
-    "title description minimum maximum minItems maxItems minLength maxLength minProperties maxProperties pattern"
-).split()
+    "title",
+    "description",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+    "minProperties",
+    "maxProperties",
+    "pattern",
+)
 _FORMATS = frozenset(("int32", "int64", "float", "double", "date-time", "enum"))
 
 

@@ -7,14 +7,14 @@ from binascii import b2a_base64
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from duologue.blocks import AudioBlock, ImageBlock, TextBlock
+from duologue.blocks import AudioBlock, ImageBlock
 from duologue.effects import AnswerCall, StopReply
 from duologue.errors import UnsupportedFormat
 from duologue.formats import parse_format
 from duologue.wire.commands import CommitTurn, SendContent, UpdateSession
 
 from duologue_google import client_messages as wire
-from duologue_google.content import Blob, FunctionResponse
+from duologue_google.content import Blob
 from duologue_google.functions import SCHEDULING, response_of
 from duologue_google.turns import text_turn
 
@@ -73,9 +73,9 @@ class Sender:
         """
         if type(command) is SendContent:  # the fast path
             block = command.block
-            if type(block) is AudioBlock:
+            if isinstance(block, AudioBlock):
                 return self._audio(block)
-            return self._image(block) if isinstance(block, ImageBlock) else self._add_text(block)
+            return self._image(block) if isinstance(block, ImageBlock) else self._add_text(block.text)
         match command:
             case CommitTurn():
                 return self._commit()
@@ -126,7 +126,7 @@ class Sender:
         mime = f"audio/pcm;rate={rate}"
         kind = '"mediaChunks":[' if self._plan.media_chunks else '"audio":'
         found = f'{{"realtimeInput":{{{kind}{{"mimeType":"{mime}","data":"', 1 / (2 * rate)
-        if len(self._before) < 16:  # noqa: PLR2004 - a caller that varies the type must not fill our memory
+        if len(self._before) < 16:  # a caller that varies the type must not fill our memory
             self._before[media_type] = found
         return found
 
@@ -137,9 +137,9 @@ class Sender:
         sent = wire.RealtimeInput(media_chunks=[blob]) if self._plan.media_chunks else wire.RealtimeInput(video=blob)
         return [to_frame(wire.ClientMessage(realtime_input=sent))]
 
-    def _add_text(self, block: TextBlock) -> list[Frame]:
-        if block.text:
-            self._text.append(block.text)
+    def _add_text(self, text: str) -> list[Frame]:
+        if text:
+            self._text.append(text)
         return []
 
     def _flush(self) -> list[Frame]:
@@ -203,33 +203,23 @@ class Sender:
     # -- calls and changes ----------------------------------------------------------------------------
 
     def _answer(self, command: AnswerCall) -> list[Frame]:
-        exchange = self._exchange
-        call_id, content = command.tool_use_id, command.content
+        exchange, call_id = self._exchange, command.tool_use_id
         if exchange.was_withdrawn(call_id):
             return []
         name = exchange.answered(call_id)
-        if name is None:
-            return self._stray(command)
+        if name is None and not self._resumed:
+            log.error("Gemini waits for no call %r of tool %r: its result is not sent", call_id, command.name)
+            return []
+        name = name or command.name  # a call of the session that was taken up again
         delivery = self._plan.delivery.get(name, "now")
         scheduling = SCHEDULING[delivery] if self._plan.traits.scheduling and not exchange.blocks(name) else None
         if scheduling == "INTERRUPT":
             exchange.own_cut = exchange.replying
         sent_id = None if call_id in exchange.invented else call_id
         exchange.invented.discard(call_id)
-        response = response_of(sent_id, name, content, scheduling)
-        return [self._response_frame(response), *self.released()]
-
-    def _response_frame(self, response: FunctionResponse) -> Frame:
-        return to_frame(wire.ClientMessage(tool_response=wire.ToolResponse(function_responses=[response])))
-
-    def _stray(self, command: AnswerCall) -> list[Frame]:
-        """Answer a call that this connection doesn't know: one of the session before it was taken up again."""
-        if not self._resumed:
-            log.error("the model waits for no call %r of tool %r: its result is not sent", command.tool_use_id, command.name)
-            return []
-        told = response_of(None, command.name, command.content, None).response or {}
-        self._text.append(f"Result of {command.name}: {next(iter(told.values()), '')}")
-        return [] if self._plan.delivery.get(command.name) == "silent" else self._commit()
+        response = response_of(sent_id, name, command.content, scheduling)
+        answer = wire.ClientMessage(tool_response=wire.ToolResponse(function_responses=[response]))
+        return [to_frame(answer), *self.released()]
 
     def _update(self, command: UpdateSession) -> list[Frame]:
         if command.turn_detection is not None:
@@ -242,6 +232,8 @@ class Sender:
         if update == wire.ContextUpdate():
             return []
         if not self._plan.traits.context_update:
-            log.warning("%s changes nothing in a running session: it holds from the next connection on", self._plan.model)
+            log.warning(
+                "%s changes nothing in a running session: it holds from the next connection on", self._plan.model
+            )
             return []
         return [to_frame(wire.ClientMessage(context_update=update))]
