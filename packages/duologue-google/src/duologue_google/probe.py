@@ -61,9 +61,7 @@ class RegionProber:
             return _first(known[0], order)
         took = await self._all(order, within)
         if not took:
-            log.warning(
-                "no region of Vertex AI answered within %g s: %s is the nearest by time zone", within, order[0]
-            )
+            log.warning("no region of Vertex AI answered within %g s: %s is the nearest by time zone", within, order[0])
             return order
         ranked = sorted(took, key=lambda region: (took[region], order.index(region)))
         best = ranked[0]
