@@ -29,8 +29,7 @@ from duologue.wire import AnswerCall, CommitTurn, NotePlayback, Opening, SendCon
 from duologue_google import GeminiCodec, LiveOptions, traits_of
 from duologue_google.exchange import GATE_LIMIT_S
 from duologue_google.plan import make_plan
-
-from .google_kit import MODEL_25, MODEL_31, MODEL_38
+from google_kit import MODEL_25, MODEL_31, MODEL_38
 
 PCM = b"\1\0" * 320
 MIC = SendContent(AudioBlock(PCM, "audio/pcm;rate=16000"))

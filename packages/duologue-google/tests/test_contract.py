@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from duologue import tool
 from duologue.testing import StandIn, TransportContract, VirtualClock
-
-from .google_kit import MODEL_25, MODEL_31, MODEL_38, developer, serve, vertex
+from google_kit import MODEL_25, MODEL_31, MODEL_38, developer, serve, vertex
 
 
 @tool

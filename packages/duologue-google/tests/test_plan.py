@@ -10,8 +10,7 @@ from duologue_google import DEFAULT_MODEL, MODELS, STABLE_MODEL, LiveOptions, Mo
 from duologue_google.models import resolve_model
 from duologue_google.options import LiveSettings
 from duologue_google.plan import SessionPlan, make_plan
-
-from .google_kit import MODEL_25, MODEL_31, MODEL_38
+from google_kit import MODEL_25, MODEL_31, MODEL_38
 
 EXTENDED = "gemini-3.8-live-extended-thinking"
 TRANSLATE = "gemini-3.5-live-translate-preview"
@@ -211,7 +210,7 @@ class TestRefusals:
         ],
     )
     def test_what_a_model_refuses_is_refused_at_once(self, model, options):
-        with pytest.raises(ConfigurationError, match="thinking|refuses option"):
+        with pytest.raises(ConfigurationError, match=r"thinking|refuses option"):
             setup(model, **options)
 
     def test_unless_the_traits_say_otherwise(self):

@@ -11,12 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-KEYS = frozenset(
-    (
-        "type title description format nullable enum items properties required anyOf minimum maximum minItems maxItems "
-        "minLength maxLength minProperties maxProperties pattern"
-    ).split()
-)
+KEYS = {"type", "title", "description", "format", "nullable", "enum", "items", "properties", "required", "anyOf"}
+KEYS |= {f"{end}{of}" for end in ("min", "max") for of in ("imum", "Items", "Length", "Properties")} | {"pattern"}
 
 
 def of(function):
@@ -95,7 +91,8 @@ def test_a_schema_that_holds_itself_ends():
         ({"items": {"type": "boolean"}}, {"type": "ARRAY", "items": {"type": "BOOLEAN"}}),
         ({"type": "object", "additionalProperties": True}, {"type": "OBJECT"}),
         ({"$ref": "#/$defs/none"}, {"type": "OBJECT"}),
-        ({"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}}, {"required": ["a"], "properties": {"a": {"type": "string"}}}]},
+        ({"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}},
+                    {"required": ["a"], "properties": {"a": {"type": "string"}}}]},
          {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}, "required": ["a"]}),
         (True, {"type": "STRING"}),
     ],

@@ -27,8 +27,7 @@ from duologue.events import (
 from duologue.testing import Refusal, StandIn, virtual_time
 from duologue.types import StopReason, Usage
 from duologue.wire import AnswerCall, CommitTurn, SendContent, StopReply, UpdateSession
-
-from .google_kit import MODEL_25, MODEL_31, MODEL_38, developer, serve, talk, vertex
+from google_kit import MODEL_25, MODEL_31, MODEL_38, developer, serve, talk, vertex
 
 MANUAL = {"turn_detection": TurnDetection(mode="manual")}
 MIC = AudioBlock(b"\1\0" * 320, "audio/pcm;rate=16000")

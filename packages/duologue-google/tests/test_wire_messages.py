@@ -16,7 +16,7 @@ from duologue_google import GeminiCodec, GeminiServerCodec, SessionPlan
 from duologue_google.client_messages import ClientMessage
 from duologue_google.reading import from_base64, read, read_object
 from duologue_google.server_messages import ServerMessage
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 JUNK = st.recursive(
@@ -77,7 +77,6 @@ def inner(hint: Any) -> Any:
 
 @pytest.mark.parametrize("kind", [ServerMessage, ClientMessage])
 @given(data=st.data())
-@settings(deadline=None)
 def test_a_typed_message_comes_back_exactly_in_any_spelling(kind: type[Any], data: st.DataObject) -> None:
     message = data.draw(messages(kind))
     encoded = msgspec.json.encode(message)
@@ -172,7 +171,6 @@ def damage(data: st.DataObject, frame: Any) -> Any:
 
 
 @given(data=st.data())
-@settings(deadline=None)
 def test_a_damaged_frame_of_the_server_never_raises_and_the_session_goes_on(data: st.DataObject) -> None:
     lines = [json.loads(line) for line in TRANSCRIPT.read_text(encoding="utf-8").splitlines()[1:]]
     frames = [line["frame"] for line in lines if line["dir"] == "in"]
@@ -186,7 +184,6 @@ def test_a_damaged_frame_of_the_server_never_raises_and_the_session_goes_on(data
 
 
 @given(data=st.data())
-@settings(deadline=None)
 def test_a_damaged_frame_of_the_client_never_raises_and_the_session_goes_on(data: st.DataObject) -> None:
     codec = GeminiServerCodec()
     codec.decode(json.dumps(SAMPLES[0]))

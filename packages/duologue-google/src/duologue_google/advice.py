@@ -31,8 +31,8 @@ _SAID: tuple[tuple[str, str, str], ...] = (
         r"ephemeral|auth_?token",
         "",
         (
-            "the ephemeral token was not accepted: it opens sessions for a minute after it was made, and as many as its "
-            "`uses` say; give an async function as api_key that makes one for each connection"
+            "the ephemeral token was not accepted: it opens sessions for a minute after it was made, and no more than "
+            "its `uses` say; give an async function as api_key that makes one for each connection"
         ),
     ),
     (

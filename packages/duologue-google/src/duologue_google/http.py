@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -41,6 +38,8 @@ async def ask(
         ConfigurationError: a key would go over plain HTTP to another machine, or was not accepted.
         ConnectFailed: there was no answer, or another one than hoped for.
     """
+    from http.client import HTTPException  # this and urllib load with the first request, not with the package
+
     hidden = Secrets.of(url, headers)
     parts = urlsplit(url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
@@ -50,7 +49,7 @@ async def ask(
         status, text = await in_thread(
             lambda: _fetch(url, headers, body, ssl_context, within), within=within + 1.0, name="request"
         )
-    except (OSError, http.client.HTTPException) as exc:  # a TimeoutError is an OSError
+    except (OSError, HTTPException) as exc:  # a TimeoutError is an OSError
         raise ConnectFailed(
             f"{where} can't be reached: {hidden.redact(str(exc)) or type(exc).__name__}", provider=PROVIDER
         ) from None
@@ -68,22 +67,24 @@ async def ask(
 def _fetch(
     url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, context: ssl.SSLContext | None, within: float
 ) -> tuple[int, str]:
+    import urllib.error
+    import urllib.request
+
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
+        """A redirect would take the key to somewhere else."""
+
+        def redirect_request(self, *_: Any, **__: Any) -> None:
+            return None
+
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {**headers, "Content-Type": "application/json"})  # noqa: S310 - http(s) only: the endpoint's check knows no other
-    opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+    request = urllib.request.Request(url, data, {**headers, "Content-Type": "application/json"})  # noqa: S310 - http(s): the endpoint's check knows no other
+    opener = urllib.request.build_opener(NoRedirect, urllib.request.HTTPSHandler(context=context))
     try:
         with opener.open(request, timeout=within) as answer:
             return answer.status, answer.read(LARGEST).decode("utf-8", errors="replace")
     except urllib.error.HTTPError as exc:
         with exc:
             return exc.code, exc.read(LARGEST).decode("utf-8", errors="replace")
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would take the key to somewhere else."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
 
 
 def _message(text: str) -> str:

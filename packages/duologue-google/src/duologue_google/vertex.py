@@ -160,7 +160,7 @@ class VertexLiveTransport(LiveTransport):
                 log.info("%s is not served in %s: trying %s", model, location, places[number + 1])
             else:
                 self.region = location
-                if self.auto_region:
+                if self.auto_region and location in self._candidates:
                     self._prober.prefer(self._candidates, location)
                 return session
         raise AssertionError("there is always a place to try")
