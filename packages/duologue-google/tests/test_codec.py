@@ -43,8 +43,9 @@ ASK = {"clientContent": {"turnComplete": True}}
 SOUND = {"realtimeInput": {"audio": {"mimeType": "audio/pcm;rate=16000", "data": base64.b64encode(PCM).decode()}}}
 
 
-def said(text, complete=True):
-    return {"clientContent": {"turns": [{"role": "user", "parts": [{"text": text}]}], "turnComplete": complete}}
+def said(*texts, complete=True):
+    turn = {"role": "user", "parts": [{"text": text} for text in texts]}
+    return {"clientContent": {"turns": [turn], "turnComplete": complete}}
 
 
 def typed(text):
@@ -312,13 +313,15 @@ class TestWhatGoes:
     def test_images_are_frames_of_a_video(self):
         assert Wire().goes(IMAGE) == [{"realtimeInput": {"video": {"mimeType": "image/jpeg", "data": "/9g="}}}]
 
-    @pytest.mark.parametrize(("model", "sent"), [(MODEL_38, said), (MODEL_25, said), (MODEL_31, typed)])
+    @pytest.mark.parametrize(
+        ("model", "sent"), [(MODEL_38, said("a", "b")), (MODEL_25, said("a", "b")), (MODEL_31, typed("a\nb"))]
+    )
     def test_text_goes_with_the_question_in_one_message(self, model, sent):
         wire = Wire(model)
         assert wire.goes(SendContent(TextBlock("a")), SendContent(TextBlock("b"))) == []
-        assert wire.goes(CommitTurn()) == [sent("a\nb")]
+        assert wire.goes(CommitTurn()) == [sent]
 
-    @pytest.mark.parametrize(("model", "sent"), [(MODEL_38, said("a", False)), (MODEL_31, typed("a"))])
+    @pytest.mark.parametrize(("model", "sent"), [(MODEL_38, said("a", complete=False)), (MODEL_31, typed("a"))])
     def test_text_that_asks_for_nothing_goes_before_the_next_sound(self, model, sent):
         wire = Wire(model)
         assert wire.goes(SendContent(TextBlock("a")), MIC) == [sent, SOUND]
@@ -525,7 +528,7 @@ class TestOpening:
     )
     TURNS = [  # noqa: RUF012 - never changed
         {"role": "user", "parts": [{"text": "Hi"}]},
-        {"role": "model", "parts": [{"text": "Hello"}, {"text": '[f({"a": 1}) -> 2]'}, {"text": "again"}]},
+        {"role": "model", "parts": [{"text": 'Hello [called f({"a": 1}): 2]'}, {"text": "again"}]},
     ]
 
     def test_a_fresh_session_asks_for_handles_without_one(self):

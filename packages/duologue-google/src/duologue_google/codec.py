@@ -78,7 +78,10 @@ class GeminiCodec(Codec):
         if greeted and len(events) == 1 and type(events[0]) is AudioOutputDelta:
             return events
         if receiver.handle != self.handle:
-            self.handle = receiver.handle
+            if self._sender.settled:
+                self.handle = receiver.handle
+            else:
+                receiver.handle = self.handle  # the session that it stands for may lack what was typed
         if greeted:
             for event in events:
                 kind = type(event)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from duologue.errors import ConfigurationError, RemoteProtocolError
-from duologue.wire import Endpoint, WireSession
+from duologue.wire import Endpoint, KeepAlive, LinkPolicy, WireSession
 
 from duologue_google.addresses import (
     DEFAULT_VERSION,
@@ -58,6 +58,9 @@ class GeminiLiveTransport(LiveTransport):
         capture: a file that records each session.
         api_version: default v1beta; v1alpha for ephemeral tokens, and for options that exist only there.
         traits: what the model takes, where the built-in table errs.
+        policy: makes the rules of reconnecting for a session.
+        keep_alive: how a dead link is noticed. Google's answers to pings may take half a minute, so the default trusts
+            a link as long as its TCP does; a server that answers in time allows `KeepAlive()`.
         **settings: the options of `LiveOptions`, by name.
 
     Raises:
@@ -84,6 +87,8 @@ class GeminiLiveTransport(LiveTransport):
         capture: str | Path | None = None,
         api_version: str | None = None,
         traits: ModelTraits | None = None,
+        policy: Callable[[], LinkPolicy] = LinkPolicy,
+        keep_alive: KeepAlive = KEEP_ALIVE,
         **settings: Unpack[LiveSettings],
     ) -> None:
         super().__init__(
@@ -94,6 +99,8 @@ class GeminiLiveTransport(LiveTransport):
             capture=capture,
             api_version=api_version,
             traits=traits,
+            policy=policy,
+            keep_alive=keep_alive,
             settings=settings,
         )
         self._api_key = api_key
@@ -228,7 +235,7 @@ class GeminiLiveTransport(LiveTransport):
             _headers(key),
             PROVIDER,
             self._ssl,
-            keep_alive=KEEP_ALIVE,
+            keep_alive=self._keep_alive,
         )
 
     def _wants_alpha(self, plan: SessionPlan) -> bool:

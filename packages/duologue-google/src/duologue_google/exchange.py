@@ -24,6 +24,7 @@ class Exchange:
         blocking: which functions the model waits for, by name.
         default_blocking: the same for functions nobody declared.
         replying: the model has begun a turn that it has not ended.
+        ended: how many turns it has ended.
         own_cut: the next `interrupted` is our doing and no sign of speech.
         muted: output of the reply is dropped: it was stopped here, and this model can't be told.
         muted_dropped: pieces of speech dropped that way.
@@ -35,6 +36,7 @@ class Exchange:
     blocking: dict[str, bool] = field(default_factory=dict)
     default_blocking: bool = True
     replying: bool = False
+    ended: int = 0
     own_cut: bool = False
     muted: bool = False
     muted_dropped: int = 0
@@ -102,3 +104,4 @@ class Exchange:
     def reply_ended(self) -> None:
         """The model ended its turn."""
         self.replying = self.own_cut = self.muted = False
+        self.ended += 1

@@ -16,7 +16,7 @@ from duologue.wire.commands import CommitTurn, SendContent, UpdateSession
 from duologue_google import client_messages as wire
 from duologue_google.content import Blob
 from duologue_google.functions import SCHEDULING, response_of
-from duologue_google.turns import text_turn
+from duologue_google.turns import typed_turn
 
 if TYPE_CHECKING:
     from duologue.wire import Command, Frame
@@ -60,10 +60,17 @@ class Sender:
         self._before: dict[str, tuple[str, float]] = {}
         self._after = '"}]}}' if plan.media_chunks else '"}}}'
         self._text: list[str] = []
+        self._flushed_at: int | None = None
         self._unasked = False
         self._heard = False
         self._active = False
         self._waits: list[Literal["commit", "stop"]] = []
+
+    @property
+    def settled(self) -> bool:
+        """Whether all text was taken in: none waits, and since the last that asked for nothing a reply began."""
+        exchange, at = self._exchange, self._flushed_at
+        return not self._text and (at is None or exchange.replying or exchange.ended > at)
 
     def encode(self, command: Command) -> list[Frame]:
         """Turn a command into frames.
@@ -147,13 +154,14 @@ class Sender:
         if not self._text:
             return []
         self._unasked = self._by_content
+        self._flushed_at = self._exchange.ended
         return [self._text_frame(complete=False)]
 
     def _text_frame(self, *, complete: bool) -> Frame:
-        text, self._text = "\n".join(self._text), []
+        texts, self._text = self._text, []
         if not self._by_content:
-            return to_frame(wire.ClientMessage(realtime_input=wire.RealtimeInput(text=text)))
-        content = wire.ClientContent(turns=[text_turn(text)], turn_complete=complete)
+            return to_frame(wire.ClientMessage(realtime_input=wire.RealtimeInput(text="\n".join(texts))))
+        content = wire.ClientContent(turns=[typed_turn(texts)], turn_complete=complete)
         return to_frame(wire.ClientMessage(client_content=content))
 
     # -- turns ----------------------------------------------------------------------------------------

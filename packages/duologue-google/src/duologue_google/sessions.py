@@ -17,7 +17,7 @@ from duologue_google.plan import SessionPlan, make_plan
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from duologue.tool import Tool
@@ -65,6 +65,8 @@ class LiveTransport:
         capture: str | Path | None,
         api_version: str | None,
         traits: ModelTraits | None,
+        policy: Callable[[], LinkPolicy],
+        keep_alive: KeepAlive,
         settings: Mapping[str, Any],
     ) -> None:
         self.model = model
@@ -74,6 +76,8 @@ class LiveTransport:
         self._capture = capture
         self._api_version = api_version
         self._traits = traits
+        self._policy = policy
+        self._keep_alive = keep_alive
 
     @classmethod
     def replay_codec(cls, setup: Mapping[str, Any]) -> GeminiCodec:
@@ -114,7 +118,7 @@ class LiveTransport:
         return WireSession(
             codec,
             endpoint,
-            LinkPolicy(),
+            self._policy(),
             history=wanted.history,
             capture=self._capture,
             describe={"transport": "vertex" if self.vertex else "gemini", **plan.describe()},

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from duologue.blocks import TextBlock
 from duologue.types import Message
+from duologue.wire import as_told
 
 from duologue_google.content import Content, Part
 from duologue_google.functions import block_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from duologue.blocks import ContentBlock
 
@@ -24,23 +24,20 @@ def contents_of(history: Iterable[Message]) -> list[Content]:
     """
     found: list[Content] = []
     for message in history:
-        texts = [message.text] if message.text else []
-        texts += [
-            f"[{call.name}({json.dumps(call.input, ensure_ascii=False)}) -> {call.result or 'no result'}]"
-            for call in message.calls
-        ]
+        text = as_told(message)
         role = "model" if message.role == "assistant" else "user"
-        parts = [Part(text=text) for text in texts]
+        if not text:
+            continue
         if found and found[-1].role == role:
-            found[-1].parts = [*(found[-1].parts or ()), *parts]
-        elif parts:
-            found.append(Content(role=role, parts=parts))
+            found[-1].parts = [*(found[-1].parts or ()), Part(text=text)]
+        else:
+            found.append(Content(role=role, parts=[Part(text=text)]))
     return found
 
 
-def text_turn(text: str) -> Content:
+def typed_turn(texts: Sequence[str]) -> Content:
     """One turn of the user."""
-    return Content(role="user", parts=[Part(text=text)])
+    return Content(role="user", parts=[Part(text=text) for text in texts])
 
 
 def messages_of(contents: Iterable[Content]) -> tuple[Message, ...]:

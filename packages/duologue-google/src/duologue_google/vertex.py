@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Unpack
 
 from duologue.errors import ConfigurationError, DuologueError
-from duologue.wire import Endpoint, WireSession
+from duologue.wire import Endpoint, KeepAlive, LinkPolicy, WireSession
 
 from duologue_google.addresses import (
     VERTEX_VERSION,
@@ -28,7 +28,7 @@ from duologue_google.sessions import KEEP_ALIVE, LiveTransport, Wanted
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from duologue.tool import Tool
@@ -65,6 +65,9 @@ class VertexLiveTransport(LiveTransport):
         capture: a file that records each session.
         api_version: default v1beta1.
         traits: what the model takes, where the built-in table errs.
+        policy: makes the rules of reconnecting for a session.
+        keep_alive: how a dead link is noticed. Google's answers to pings may take half a minute, so the default trusts
+            a link as long as its TCP does; a server that answers in time allows `KeepAlive()`.
         candidates: the regions that `auto_region` chooses from.
         allow: the regions that data may go to; "europe-" allows all that begin so.
         prober: measures the regions; default one for the process.
@@ -91,6 +94,8 @@ class VertexLiveTransport(LiveTransport):
         capture: str | Path | None = None,
         api_version: str | None = None,
         traits: ModelTraits | None = None,
+        policy: Callable[[], LinkPolicy] = LinkPolicy,
+        keep_alive: KeepAlive = KEEP_ALIVE,
         candidates: Sequence[str] = LIVE_REGIONS,
         allow: Collection[str] | None = None,
         prober: RegionProber | None = None,
@@ -104,6 +109,8 @@ class VertexLiveTransport(LiveTransport):
             capture=capture,
             api_version=api_version,
             traits=traits,
+            policy=policy,
+            keep_alive=keep_alive,
             settings=settings,
         )
         self.project = project
@@ -191,7 +198,7 @@ class VertexLiveTransport(LiveTransport):
 
         async def endpoint() -> Endpoint:
             fresh = first.pop() if first else await self._headers()
-            return Endpoint(url, fresh, PROVIDER, self._ssl, keep_alive=KEEP_ALIVE)
+            return Endpoint(url, fresh, PROVIDER, self._ssl, keep_alive=self._keep_alive)
 
         session = self._session(wanted, plan, endpoint)
         await session.open()
