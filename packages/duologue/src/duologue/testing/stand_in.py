@@ -184,6 +184,7 @@ class _Talk:
         match command:
             case SendContent(block=TextBlock(text=text)) if text.startswith(ASSISTANT):
                 self._memory.said.append(("assistant", text.removeprefix(ASSISTANT)))
+                self._asked = _question(self._memory)
             case SendContent(block=TextBlock(text=text)):
                 self._memory.said.append(("user", text))
                 self._asked, self._typed = text, True
