@@ -528,7 +528,7 @@ class TestOpening:
     )
     TURNS = [  # noqa: RUF012 - never changed
         {"role": "user", "parts": [{"text": "Hi"}]},
-        {"role": "model", "parts": [{"text": 'Hello [called f({"a": 1}): 2]'}, {"text": "again"}]},
+        {"role": "model", "parts": [{"text": 'Hello\n[called f({"a": 1}): 2]'}, {"text": "again"}]},
     ]
 
     def test_a_fresh_session_asks_for_handles_without_one(self):
