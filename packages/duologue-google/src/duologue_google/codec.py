@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -43,7 +44,8 @@ class GeminiCodec(Codec):
 
     def __init__(self, plan: SessionPlan, opening: Opening = Opening()) -> None:  # noqa: B008 - frozen
         super().__init__()
-        self._plan = plan
+        # Changes go out again on each connection where the model takes them; else they go into the setups to come.
+        self._plan = plan = dataclasses.replace(plan, setup=dict(plan.setup)) if plan.traits.context_update else plan
         self._opening = opening
         setup = read_object(plan.setup, wire.Setup).message
         manual, cuts = _detection(setup)

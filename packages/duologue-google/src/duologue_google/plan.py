@@ -36,7 +36,7 @@ _COVERAGE = {
 
 @dataclass(slots=True, kw_only=True)
 class SessionPlan:
-    """What every connection of a session starts from. Changed by updates of the running session only.
+    """What every connection of a session starts from.
 
     Attributes:
         setup: the setup message's JSON, without the handle and `historyConfig`, which are a connection's.
@@ -62,9 +62,9 @@ class SessionPlan:
     def describe(self) -> dict[str, Any]:
         """Return the plan as JSON-able data."""
         return {
-            "setup": self.setup,
+            "setup": dict(self.setup),
             "traits": self.traits.describe(),
-            "delivery": self.delivery,
+            "delivery": dict(self.delivery),
             "vertex": self.vertex,
             "input_rate": self.input_rate,
             "media_chunks": self.media_chunks,

@@ -80,9 +80,9 @@ class LiveTransport:
         self._keep_alive = keep_alive
 
     @classmethod
-    def replay_codec(cls, setup: Mapping[str, Any]) -> GeminiCodec:
-        """Make the codec that a capture was made with, of what it notes of its session."""
-        return GeminiCodec.from_description(setup)
+    def replay_codec(cls, session: Mapping[str, Any], opening: Opening) -> GeminiCodec:
+        """Make a codec of a captured session again, from what `connect` noted of it."""
+        return GeminiCodec.from_description(session, opening)
 
     def _plan(self, wanted: Wanted, model: str, resource: str) -> SessionPlan:
         output = parse_format(wanted.output_audio_format)
