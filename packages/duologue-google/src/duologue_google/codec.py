@@ -13,8 +13,9 @@ from duologue.wire import Codec, Opening
 from duologue_google import client_messages as wire
 from duologue_google.advice import explain
 from duologue_google.exchange import Exchange
+from duologue_google.hot import decode_speech
 from duologue_google.plan import SessionPlan
-from duologue_google.reading import read_object
+from duologue_google.reading import UNREADABLE, read_object
 from duologue_google.receiver import PROVIDER, Receiver
 from duologue_google.sender import Sender, to_frame
 from duologue_google.turns import contents_of
@@ -53,6 +54,7 @@ class GeminiCodec(Codec):
             gates=plan.traits.gates_input, blocking=_blocking(setup), default_blocking=_default_blocking(plan)
         )
         self._receiver = Receiver(self._exchange, model=plan.model, handle=opening.handle)
+        self._media = self._receiver.media
         self._sender = Sender(self._exchange, plan, manual=manual, cuts=cuts, resumed=bool(opening.handle))
         self.capabilities = _capabilities(plan, setup, manual=manual)
         self.continues = plan.traits.text == "content"
@@ -74,11 +76,25 @@ class GeminiCodec(Codec):
 
     def decode(self, frame: Frame) -> list[Event]:
         """Turn a frame into events."""
+        try:
+            content = decode_speech(frame).server_content
+        except UNREADABLE:
+            return self._read(frame)
+        parts = content.model_turn.parts
+        if len(parts) != 1 or content.output_transcription is not None or self._exchange.muted:
+            events = self._receiver.speech(content)
+            return self._read(frame) if events is None else events
+        blob = parts[0].inline_data  # the fast path: one piece of sound changes nothing but that there is a reply
+        data, media = blob.data, self._media.get(blob.mime_type)
+        if media is None or len(data) & 1 or not data:
+            return self._read(frame)
+        self._exchange.replying = True
+        return [AudioOutputDelta(data, media)]
+
+    def _read(self, frame: Frame) -> list[Event]:
         receiver = self._receiver
         greeted = receiver.greeted
-        events = receiver.decode(frame)
-        if greeted and len(events) == 1 and type(events[0]) is AudioOutputDelta:
-            return events
+        events = receiver.read(frame)
         if receiver.handle != self.handle:
             if self._sender.settled:
                 self.handle = receiver.handle

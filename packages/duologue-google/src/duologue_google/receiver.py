@@ -29,8 +29,7 @@ from duologue.events import (
 from duologue.types import StopReason, Usage
 
 from duologue_google.content import Part
-from duologue_google.hot import decode_speech
-from duologue_google.reading import UNREADABLE, Reading, read
+from duologue_google.reading import Reading, read
 from duologue_google.server_messages import ServerContent, ServerMessage, VoiceActivity
 
 if TYPE_CHECKING:
@@ -68,12 +67,19 @@ class _Malformed(Exception):
 
 
 class Receiver:
-    """Turns frames into events. One per connection; `handle` and `greeted` are what the connection came to."""
+    """Turns frames into events. One per connection.
+
+    Attributes:
+        handle: the handle to take the session up again with, "" while there is none.
+        greeted: the session is open.
+        going: its end was announced.
+        media: media types of sound as they came, and as we call them.
+    """
 
     def __init__(self, exchange: Exchange, *, model: str = "", handle: str = "") -> None:
         self._exchange = exchange
         self._model = model
-        self._media = dict.fromkeys(("audio/pcm", "audio/pcm;rate=24000"), "audio/pcm;rate=24000")
+        self.media = dict.fromkeys(("audio/pcm", "audio/pcm;rate=24000"), "audio/pcm;rate=24000")
         self._said: set[Role] = set()
         self._index = 0
         self._speaking = False
@@ -82,29 +88,12 @@ class Receiver:
         self.greeted = False
         self.going = False
 
-    def decode(self, frame: Frame) -> list[Event]:
-        """Turn a frame into events; never raises."""
-        try:
-            content = decode_speech(frame).server_content
-        except UNREADABLE:
-            return self._with_care(frame)
-        parts = content.model_turn.parts
-        if len(parts) != 1 or content.output_transcription is not None or self._exchange.muted:
-            events = self._speech(content)
-            return self._with_care(frame) if events is None else events
-        blob = parts[0].inline_data  # the fast path: one piece of sound
-        media, data = self._media.get(blob.mime_type), blob.data
-        if media is None or len(data) & 1 or not data:
-            return self._with_care(frame)
-        self._exchange.replying = True
-        return [AudioOutputDelta(data, media)]
-
-    def _speech(self, content: HotContent) -> list[Event] | None:
-        """Sound in several pieces, or with its text; None where it has to be looked at with care."""
+    def speech(self, content: HotContent) -> list[Event] | None:
+        """Take sound in several pieces, or with its text; None where it has to be read with care."""
         sound: list[Event] = []
         for part in content.model_turn.parts:
             blob = part.inline_data
-            media = self._media.get(blob.mime_type)
+            media = self.media.get(blob.mime_type)
             if media is None or len(blob.data) & 1 or not blob.data:
                 return None
             sound.append(AudioOutputDelta(blob.data, media))
@@ -125,11 +114,12 @@ class Receiver:
         if not mime.startswith("audio/pcm"):
             return None
         media = mime if "rate=" in mime else "audio/pcm;rate=24000"
-        if len(self._media) < 16:  # a peer that invents media types must not fill our memory
-            self._media[mime] = media
+        if len(self.media) < 16:  # a peer that invents media types must not fill our memory
+            self.media[mime] = media
         return media
 
-    def _with_care(self, frame: Frame) -> list[Event]:
+    def read(self, frame: Frame) -> list[Event]:
+        """Read any frame with care; never raises."""
         reading = read(frame, ServerMessage)
         faults = list(reading.faults)
         if not reading.keys and not faults:
