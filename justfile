@@ -61,6 +61,10 @@ docs-serve:
 lock *arguments:
     python3 scripts/lock.py {{arguments}}
 
+# write the tables of Gemini's models and options into docs/reference/gemini.md
+google-tables:
+    uv run python scripts/google_tables.py
+
 # write the public names and signatures into tests/public_api.txt
 api:
     uv run python scripts/public_api.py

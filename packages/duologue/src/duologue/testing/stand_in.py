@@ -49,6 +49,9 @@ PIECE_SAMPLES = 960
 SILENCE_BLOCKS = 10
 """So many quiet blocks end the user's speech."""
 
+ASSISTANT = "[assistant] "
+"""How server codecs mark what a client adds to the model's side of a running session."""
+
 
 @dataclass
 class Memory:
@@ -179,6 +182,9 @@ class _Talk:
 
     async def _take(self, command: object) -> None:
         match command:
+            case SendContent(block=TextBlock(text=text)) if text.startswith(ASSISTANT):
+                self._memory.said.append(("assistant", text.removeprefix(ASSISTANT)))
+                self._asked = _question(self._memory)
             case SendContent(block=TextBlock(text=text)):
                 self._memory.said.append(("user", text))
                 self._asked, self._typed = text, True
