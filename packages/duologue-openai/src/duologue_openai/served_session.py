@@ -48,6 +48,10 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
+_CAN_BE_OFF = frozenset({"turn_detection", "transcription", "noise_reduction", "tracing", "prompt"})
+"""Settings that null turns off; for all others it says nothing."""
+
+
 class Refused(Exception):
     """An event of the client is refused; `fault` is what it is told."""
 
@@ -158,6 +162,8 @@ def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
 
 def _merge(fields: dict[str, Any], change: Mapping[str, Any]) -> None:
     for key, value in change.items():
+        if value is None and key not in _CAN_BE_OFF:
+            continue
         old: Any = fields.get(key)
         both = isinstance(old, dict) and isinstance(value, dict)
         if both and key in ("audio", "input", "output"):

@@ -1,5 +1,5 @@
 """OpenAIRealtimeTransport: OpenAI, Azure, and any server that speaks the protocol."""
-# ruff: noqa: TC003 - the annotations of public types can be evaluated at run time
+# ruff: noqa: TC002, TC003 - the annotations of public types can be evaluated at run time
 
 from __future__ import annotations
 
