@@ -184,6 +184,7 @@ async def test_an_out_of_band_reply_is_told_by_its_metadata():
         assert done.response.status == "completed"
 
 
+@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")  # the client's own
 def test_the_sync_client_does_the_same():
     """In a thread of its own, as it blocks."""
     told = []
@@ -206,7 +207,7 @@ def test_the_sync_client_does_the_same():
                     told.append("response.cancel")
                     connection.response.cancel()
                     connection.conversation.item.truncate(item_id=event.item_id, content_index=0, audio_end_ms=10)
-                elif event.type == "conversation.item.truncated":
+                elif event.type == "response.done":
                     connection.response.cancel()
                 elif event.type == "error":
                     told.append(event.error.code)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, ClassVar, assert_never
+from typing import TYPE_CHECKING, ClassVar, assert_never
 
 import msgspec
 from duologue.blocks import AudioBlock
@@ -82,11 +82,6 @@ class OpenAICodec(Codec):
         self._requests = Requests(self._name, answers_speech=plan.answers_speech)
         self._listener = Listener(self._requests, self._about, transcribes=plan.options.transcription is not None)
         self._asides = self._listener.asides
-
-    @classmethod
-    def from_description(cls, described: Mapping[str, Any]) -> OpenAICodec:
-        """Make a codec of what `SessionPlan.describe` says, to replay a capture with."""
-        return cls(SessionPlan.of_description(described))
 
     def opening(self) -> list[Frame]:
         """`session.update` and the history."""

@@ -99,9 +99,9 @@ class OpenAIRealtimeTransport:
         return bool(os.environ.get("OPENAI_API_KEY"))
 
     @staticmethod
-    def replay_codec(setup: Mapping[str, Any]) -> OpenAICodec:
-        """Make the codec of a captured session."""
-        return OpenAICodec.from_description(setup)
+    def replay_codec(session: Mapping[str, Any], opening: Opening) -> OpenAICodec:
+        """Make the codec of a connection of a captured session."""
+        return OpenAICodec(SessionPlan.of_description(session), opening)
 
     @property
     def base_url(self) -> str:
