@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from duologue.discovery import available_transports, configured_transports
+from duologue.discovery import available_transports, configured_transports, find_transport
 from duologue.errors import ConfigurationError
 from duologue.tasks import TaskSet
 from duologue.voice.callbacks import RegistersCallbacks
@@ -108,7 +108,6 @@ class RealtimeVoice(RegistersCallbacks):
         async with self.connect() as session:
             stream = session.stream()
             pump = tasks.start(_pump(audio, session), "microphone of run()")
-            pump.add_done_callback(lambda _: session.end_stream())
             try:
                 async for piece in stream:
                     yield piece
@@ -129,9 +128,10 @@ class RealtimeVoice(RegistersCallbacks):
 
     @classmethod
     def configured_providers(cls) -> list[str]:
-        """Names of the installed providers that have their key; the local one needs none and is not listed."""
-        ready = {*configured_transports(), *cls._registered}
-        return [name for name in cls.available_providers() if name in ready and name != LOCAL.name]
+        """Names of the installed providers that have their key; those that need none are not listed."""
+        ready = {name for name in configured_transports() if hasattr(find_transport(name), "configured")}
+        ready = {*ready, *cls._registered} - {LOCAL.name}
+        return [name for name in cls.available_providers() if name in ready]
 
     @classmethod
     def register_provider(cls, name: str, provider: type[RealtimeProvider]) -> None:
@@ -173,6 +173,8 @@ async def _pump(audio: AsyncIterable[bytes | AudioBlock] | Iterable[bytes | Audi
         await session.finish_speech()
         await session.wait_until_idle(settle=SPEECH_SETTLES, within=600.0)
     except RealtimeConnectionError:
-        if session.is_active:
-            raise
-        # the session ended, which the stream tells
+        return  # the session has ended, which the stream tells, when what came before was taken
+    except BaseException:
+        session.end_stream()
+        raise
+    session.end_stream()

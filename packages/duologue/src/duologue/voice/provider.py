@@ -11,6 +11,7 @@ from duologue.errors import ConfigurationError
 from duologue.voice.callbacks import RegistersCallbacks
 from duologue.voice.config import RealtimeConfig
 from duologue.voice.errors import realtime_errors
+from duologue.voice.offers import as_tools
 from duologue.voice.profiles import PROFILES, Profile, say
 from duologue.voice.session import VoiceSession
 
@@ -45,6 +46,7 @@ class RealtimeProvider(RegistersCallbacks):
         self.config = config or RealtimeConfig()
         self.profile = PROFILES.get(self.name) or Profile(name=self.name, goes_to=f"the transport {self.name!r}")
         self._said = say(self.config, self.profile)
+        as_tools(self.config.tools)  # what is no tool shows here, not at the first call
         self._transport = transport or self._make_transport()
         self._session: VoiceSession | None = None
         self._sessions: list[VoiceSession] = []
