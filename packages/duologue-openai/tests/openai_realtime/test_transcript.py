@@ -21,7 +21,7 @@ from duologue_openai.plan import SessionPlan
 from hypothesis import given
 from hypothesis import strategies as st
 
-FILE = Path(__file__).parents[2] / "duologue" / "tests" / "wire" / "openai.jsonl"
+FILE = Path(__file__).parents[3] / "duologue" / "tests" / "wire" / "openai.jsonl"
 LINES = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()[1:]]
 INCOMING = [line["frame"] for line in LINES if line["dir"] == "in"]
 OUTGOING = [line["frame"] for line in LINES if line["dir"] == "out"]
