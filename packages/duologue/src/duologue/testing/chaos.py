@@ -61,6 +61,8 @@ class Chaos:
         steps: what the user does, about.
         garbage: frames that are no messages of the protocol.
         tls: serve over TLS.
+        resumable: the model issues handles, in some of the conversations.
+        tells_results: as of `StandIn`.
         timeline: what happened in the last run, for the message of a failure.
     """
 
@@ -80,6 +82,8 @@ class Chaos:
     steps: int = 12
     garbage: tuple[str | bytes, ...] = GARBAGE
     tls: bool = False
+    resumable: bool = True
+    tells_results: bool = True
     timeline: list[str] = field(default_factory=list)
 
     async def run(self, seed: int) -> None:
@@ -113,8 +117,9 @@ class _Run:
         self.rng = rng
         self.model = StandIn(
             pace=rng.choice([0.0, 0.04, 0.08]),
-            resumable=rng.random() < 0.7,
+            resumable=rng.random() < 0.7 and chaos.resumable,
             withdraws=rng.random() < 0.7,
+            tells_results=chaos.tells_results,
         )
         self.policy = rng.choice(POLICIES)
         self.typed: list[str] = []

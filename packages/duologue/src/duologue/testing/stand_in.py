@@ -39,6 +39,7 @@ from duologue.transport import TurnDetection
 from duologue.types import StopReason, Usage
 from duologue.wire.commands import AddMessage, ClearInput, CommitTurn, SendContent, UpdateSession
 from duologue.wire.microphone_buffer import is_loud
+from duologue.wire.telling import as_told
 
 if TYPE_CHECKING:
     from duologue.testing.peer import Peer
@@ -212,7 +213,8 @@ class _Talk:
                 if command.turn_detection is not None:
                     self._follow(command.turn_detection)
             case AddMessage(message=message):
-                self._memory.said.append((message.role, message.text))
+                self._memory.said.append((message.role, as_told(message)))
+                self._asked, self._typed = _question(self._memory), False
             case _:
                 pass
 
