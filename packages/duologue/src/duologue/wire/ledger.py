@@ -42,6 +42,7 @@ class Mark:
         results: the calls whose results were in the history.
         doubtful: texts, and ids of answered calls, that were outstanding: they may have crossed the handle on its way.
             (Pongs would not tell: a peer may answer them before it handles what it read.)
+        answers: the outstanding answers. They are sent again whenever the handle is used: a call's id is recognised.
     """
 
     handle: str = ""
@@ -49,6 +50,7 @@ class Mark:
     heard: frozenset[tuple[str, str, float | None]] | None = None
     results: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
+    answers: tuple[AnswerCall, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -136,7 +138,13 @@ class Ledger:
         doubtful = frozenset(
             name for entry in self._outstanding if now - entry.at <= SETTLED for name in _naming(entry.command)
         )
-        self.mark, self._marked_at = Mark(handle, frozenset(calls), doubtful=doubtful), now
+        answers = tuple(
+            entry.command
+            for entry in self._outstanding
+            if isinstance(entry.command, AnswerCall) and entry.command.tool_use_id in doubtful
+        )
+        self.mark = Mark(handle, frozenset(calls), doubtful=doubtful, answers=answers)
+        self._marked_at = now
 
     def heard(self, handle: str, history: Iterable[Message]) -> None:
         """What the history held when that handle was issued, once it is known."""
@@ -155,7 +163,7 @@ class Ledger:
         again = set(self._texts())
         doubtful = self.mark.doubtful
         answers = {e.command.tool_use_id for e in self._outstanding if isinstance(e.command, AnswerCall)}
-        answers |= self.mark.results - doubtful
+        answers |= self.mark.results | doubtful
         missed: list[Message] = []
         for message in history:
             if _key(message) not in heard or (message.role == "user" and message.text in doubtful):
@@ -170,7 +178,12 @@ class Ledger:
         said = {m.text for m in told if m.role == "user"}
         said |= {result_in_words(c.name, c.input, c.result) for m in told for c in m.calls if c.result is not None}
         results = set(results_in(told))
-        commands: list[Command] = []
+        mine = {e.command.tool_use_id for e in self._outstanding if isinstance(e.command, AnswerCall)}
+        commands: list[Command] = [
+            answer
+            for answer in self.mark.answers
+            if answer.tool_use_id in known_calls and answer.tool_use_id not in mine
+        ]
         asks = False
         for command, *_ in self._outstanding:
             match command:
@@ -227,7 +240,9 @@ class Ledger:
             command, _, size, _ = self._outstanding.popleft()
             self._bytes -= size
             if self._began <= self._marked_at:  # then the handle's session has it, too
-                self.mark = replace(self.mark, doubtful=self.mark.doubtful - set(_naming(command)))
+                sure = set(_naming(command))
+                answers = tuple(answer for answer in self.mark.answers if answer.tool_use_id not in sure)
+                self.mark = replace(self.mark, doubtful=self.mark.doubtful - sure, answers=answers)
 
     def _texts(self) -> Iterable[str]:
         for command, *_ in self._outstanding:
