@@ -25,6 +25,10 @@ soak *arguments:
     uv run pytest -m "soak"
     uv run python scripts/soak.py {{arguments}}
 
+# the official clients of the providers against our servers
+clients *arguments:
+    uv run --group clients pytest -m clients {{arguments}}
+
 # build every wheel and install each into a clean environment
 packaging *arguments:
     uv run pytest -m packaging {{arguments}}

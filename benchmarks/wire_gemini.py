@@ -1,7 +1,7 @@
 """What Gemini Live costs on the wire: this transport, a bare loop, and google-genai's own client, on one server.
 
-Run: `uv run --group clients python benchmarks/wire_gemini.py [MEASURE]`, where MEASURE is a part of a row's name. Prints
-a table and writes `benchmarks/results/wire_gemini.json`. Needs the extra `duologue[fast]`.
+Run: `uv run --group clients python benchmarks/wire_gemini.py [MEASURE]`, where MEASURE is a part of a row's name.
+Prints a table and writes `benchmarks/results/wire_gemini.json`. Needs the extra `duologue[fast]`.
 
 google-genai speaks TLS only. To compare clients and not TLS, its socket is opened without; nothing else of it is
 changed.
