@@ -2,8 +2,8 @@
 
 A user types, speaks, has tools called and interrupts, while faults strike. In the end the link is left in peace, and
 then everything must have arrived: each typed text in what the model knows, each call run once, its result known once,
-each piece of speech once, and a last question answered. A text that crosses a handle on its way may arrive twice: nobody
-can tell whether the session that the handle stands for has it, and twice is better than never.
+each piece of speech once, and a last question answered. A text that crosses a handle on its way may arrive twice:
+nobody can tell whether the session that the handle stands for has it, and twice is better than never.
 """
 
 from __future__ import annotations
