@@ -203,6 +203,7 @@ class Exchange:
 
     def opening(self, *, fresh: bool) -> Opening:
         """What the next connection starts from."""
+        self._ledger.settle(self.keeper.now)  # now and not later: what is outstanding is not told
         history = self.history()
         if self._again and history and history[-1].role == "user" and history[-1].item_id:
             history = history[:-1]  # its audio is sent again, so its text would say it twice
@@ -248,7 +249,6 @@ class Exchange:
         nobody_spoke = planned and self._quiet.at(self.keeper.now)
         self._again += [] if nobody_spoke else self.recent.from_first_loud()
         self.recent.clear()
-        self._ledger.settle(self.keeper.now)
         if self._quiet.replying and self._has_turns and not self.ended:
             response_id = getattr(self._speech, "response_id", "")
             self.tell(TurnComplete(StopReason.error, response_id=response_id))
