@@ -187,8 +187,9 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     agent = RealtimeAgent("You tell stories.", LocalTransport(), input_audio_format="audio/pcm;rate=48000")
     backend = PortAudioBackend(arguments.engine)
     async with DuplexAudio(chunk_ms=10, latency_ms=arguments.latency_ms, backend=backend) as audio:
-        for _ in range(200):  # the sound server settles
-            await asyncio.sleep(0.01)
+        async for pair in audio.pairs():  # the sound server settles, and no old pair is left to be looked at
+            if pair.frame >= 2 * audio.sample_rate:
+                break
         trips = await round_trip_ms(audio)
         alone = await cost_alone(audio)
         async with agent:
