@@ -73,6 +73,10 @@ google-tables:
 api:
     uv run python scripts/public_api.py
 
+# write docs/reference/providers.md from the capability data
+providers:
+    uv run python scripts/provider_table.py
+
 # print the benchmarks and write their JSON files
 bench:
     for benchmark in benchmarks/*.py; do uv run python "$benchmark"; done

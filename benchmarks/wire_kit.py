@@ -51,6 +51,7 @@ class Provider:
         chunk: the frame of a piece of the microphone.
         answer: the frame with which a bare client answers a call, or stops the reply when the user speaks.
         transport: the provider's transport to an address.
+        microphone: what the microphone sends: the rate that the provider takes, so that nothing is resampled.
         detection: whose business turns are; the default leaves cuts to the client.
     """
 
@@ -60,6 +61,7 @@ class Provider:
     chunk: Callable[[bytes], Frame]
     answer: Callable[[Frame], Frame | None]
     transport: Callable[[str], RealtimeTransport]
+    microphone: str = MICROPHONE
     detection: TurnDetection | None = field(default_factory=lambda: TurnDetection(interrupt=False))
 
 
@@ -134,6 +136,7 @@ class Agent:
             return "42"
 
         tool = Tool("answer", answer, "The answer.")
+        self._microphone = provider.microphone
         self._agent = RealtimeAgent(
             "You are brief.", provider.transport(url), [tool], turn_detection=provider.detection
         )
@@ -156,7 +159,7 @@ class Agent:
         return total
 
     async def say(self, pcm: bytes) -> None:
-        await self._agent.send(AudioBlock(pcm, MICROPHONE))
+        await self._agent.send(AudioBlock(pcm, self._microphone))
 
     async def serve(self) -> None:
         async for event in self._agent.events():

@@ -21,7 +21,7 @@ SNAPSHOT = ROOT / "tests" / "public_api.txt"
 def modules(root: Path) -> list[str]:
     """Return the modules whose `__all__` is public: each package, and the core's further doors."""
     packages = [path.parent.name for path in sorted(root.glob("packages/*/src/*/__init__.py"))]
-    doors = ["duologue.realtime", "duologue.testing", "duologue_google.realtime"]
+    doors = ["duologue.realtime", "duologue.testing", "duologue_google.realtime", "duologue.voice"]
     return sorted([*packages, *doors])
 
 

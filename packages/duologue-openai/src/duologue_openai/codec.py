@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from duologue.wire import Frame
 
+_APPEND = '{"type":"input_audio_buffer.append","audio":"'
+
 _decode = msgspec.json.Decoder(ServerEvent).decode
 
 BETA_ENDED = 4000
@@ -106,8 +108,13 @@ class OpenAICodec(Codec):
 
     def encode(self, command: Command) -> list[Frame]:
         """Turn a command into client events."""
-        if type(command) is SendContent and type(command.block) is AudioBlock:
-            return [self._audio(command.block)]
+        if type(command) is SendContent:
+            audio = command.block
+            if (
+                type(audio) is AudioBlock and audio.media_type == self._input_format
+            ):  # the microphone: as fast as can be
+                self._uncommitted += len(audio.data)
+                return [f'{_APPEND}{str(b2a_base64(audio.data, newline=False), "ascii")}"}}']
         match command:
             case SendContent(block=block):
                 if isinstance(block, AudioBlock):
@@ -182,7 +189,7 @@ class OpenAICodec(Codec):
                     provider=PROVIDER,
                 )
         self._uncommitted += len(data)
-        return f'{{"type":"input_audio_buffer.append","audio":"{str(b2a_base64(data, newline=False), "ascii")}"}}'
+        return f'{_APPEND}{str(b2a_base64(data, newline=False), "ascii")}"}}'
 
     def _commit(self) -> list[Frame]:
         if not self._manual or not self._uncommitted:

@@ -1,6 +1,9 @@
 """RealtimeVoice: voice conversations by callbacks, a thin layer over `RealtimeAgent` and any transport.
 
 Loaded only when used. Its `TranscriptDelta` is not the core's event of that name.
+
+`OpenAIRealtimeProvider` and `GeminiRealtimeProvider` are here, too, if the provider's package is installed; else asking
+for them raises `MissingExtra`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,12 +16,11 @@ from duologue.voice.provider import RealtimeProvider
 from duologue.voice.session import VoiceSession
 
 if TYPE_CHECKING:
-    from duologue.voice.provider import GeminiRealtimeProvider, OpenAIRealtimeProvider
+    from duologue.voice.provider import GeminiRealtimeProvider as GeminiRealtimeProvider
+    from duologue.voice.provider import OpenAIRealtimeProvider as OpenAIRealtimeProvider
 
 __all__ = [
     "AudioChunk",
-    "GeminiRealtimeProvider",
-    "OpenAIRealtimeProvider",
     "RealtimeConfig",
     "RealtimeConnectionError",
     "RealtimeError",
