@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from duologue_distiller.bad_name import BadName
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,10 +19,10 @@ def check_name(what: str, name: str) -> str:
     """Return a name of a project or a user.
 
     Raises:
-        ValueError: it has other characters than letters, digits, hyphens and underscores.
+        BadName: it has other characters than letters, digits, hyphens and underscores.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"{what}={name!r}: use letters, digits, hyphens and underscores only")
+        raise BadName(f"{what}={name!r}: use letters, digits, hyphens and underscores only")
     return name
 
 
@@ -28,13 +30,13 @@ def check_version(version: str | int | None) -> str | None:
     """Return a project's version as the service writes it: "0", "1", ...
 
     Raises:
-        ValueError: it is no version.
+        BadName: it is no version.
     """
     if version is None:
         return None
     text = str(version)
     if isinstance(version, bool) or not _NAME.fullmatch(text):
-        raise ValueError(f"project_version={version!r}: versions are '0', '1', '2', ...")
+        raise BadName(f"project_version={version!r}: versions are '0', '1', '2', ...")
     return text
 
 
@@ -59,7 +61,7 @@ class Place:
         """Make one of what a caller wrote.
 
         Raises:
-            ValueError: a name or the version is wrong.
+            BadName: a name or the version is wrong.
         """
         return cls(check_name("project", project), check_name("uuid", uuid), check_version(project_version), account)
 
