@@ -64,5 +64,3 @@ class SplittingServerCodec(DistillerServerCodec):
 def transport(server: WireServer, **options: Any) -> DistillerTransport:
     options = {"api_key": "key-of-a-test", "account": "org", "ssl": server.ssl, **options}
     return DistillerTransport("example", "test", base_url=server.url, **options)
-
-

@@ -7,7 +7,7 @@ which nobody promises to be used once. Here every call has an id of its own, ove
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from duologue.blocks import TextBlock
@@ -34,9 +34,16 @@ REMEMBERED = 4096
 
 
 class AgentCalls:
-    """The calls of one session."""
+    """The calls of one session.
+
+    Attributes:
+        memory_updates: what the service is to remember, by the call whose answer says so.
+    """
+
+    EXECUTOR: ClassVar[str] = "executor"
 
     def __init__(self) -> None:
+        self.memory_updates: dict[str, dict[str, Any]] = {}
         self._used: dict[str, None] = {}
         self._open: dict[str, tuple[str, str]] = {}
         self._index = 0
@@ -67,14 +74,21 @@ class AgentCalls:
             ToolUseEnd(index, call_id),
         ]
 
-    def answer(self, answer: AnswerCall, place: Place, memory_updates: dict[str, Any] | None = None) -> str:
+    def request_id(self, call_id: str) -> str:
+        """What the service calls a call."""
+        return self._open.get(call_id, ("", call_id))[1]
+
+    def answer(self, answer: AnswerCall, place: Place) -> str:
         """The message that answers a call."""
         agent, request_id = self._open.pop(answer.tool_use_id, (answer.name, answer.tool_use_id))
+        updates = self.memory_updates.pop(answer.tool_use_id, None)
         result = ExecutorResult(
             account=place.account,
             project=place.versioned_project,
             uuid=place.uuid,
-            request_args=RequestArguments(content=as_text(answer), memory_updates=memory_updates),
+            request_args=RequestArguments(
+                content=as_text(answer), memory_updates=self.memory_updates.pop(answer.tool_use_id, None)
+            ),
             role=agent,
             request_id=request_id,
         )

@@ -39,6 +39,7 @@ class DistillerSession(WireSession):
     Attributes:
         place: whose session it is.
         codec: the codec of the newest connection.
+        calls: the calls of custom agents.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class DistillerSession(WireSession):
         self.codec: DistillerCodec | None = None
         self._make = codec
         self._options: dict[str, Any] = {"sample_rate": sample_rate, "whole_response": whole_response}
-        self._calls = AgentCalls()
+        self.calls = AgentCalls()
         self._dropped_before = 0
         self._held: list[str] = []
         describe = {"transport": PROVIDER, "place": place.describe(), **self._options}
@@ -103,7 +104,7 @@ class DistillerSession(WireSession):
 
     def _new_codec(self, opening: Opening) -> DistillerCodec:
         self._dropped_before = self.input_dropped
-        self.codec = self._make(opening, self.place, calls=self._calls, **self._options)
+        self.codec = self._make(opening, self.place, calls=self.calls, **self._options)
         return self.codec
 
 
