@@ -1,0 +1,1 @@
+"""Names as the official client has them; see `duologue_distiller`."""
