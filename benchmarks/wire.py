@@ -1,7 +1,8 @@
 """What the wire layer costs with the toy protocol: the whole agent, and the sockets alone.
 
-Run: `uv run python benchmarks/wire.py [agent|sockets] [MEASURE]`, where MEASURE is a part of a row's name. Prints
-tables and writes `benchmarks/results/wire.json` and `wire_sockets.json`. Needs the extra `duologue[fast]`.
+Run: `uv run python benchmarks/wire.py [agent|sockets|memory] [MEASURE]`, where MEASURE is a part of a row's name.
+Prints tables and writes `wire.json`, `wire_sockets.json` and `wire_memory.json` into `benchmarks/results/`. Needs the
+extra `duologue[fast]`.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ def main(what: str = "", only: str = "") -> None:
         from wire_sockets import compare_sockets
 
         report(compare_sockets(TOY.script), "wire_sockets", base="websockets")
+    if what in ("", "memory"):
+        from wire_memory import weigh
+
+        report(weigh("wire", "TOY"), "wire_memory")
 
 
 if __name__ == "__main__":

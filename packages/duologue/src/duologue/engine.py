@@ -322,7 +322,7 @@ class Engine:
             self._problem(exc)
 
     def _delivered(self, event: Event, reply: Reply | None) -> None:
-        if reply is not None and isinstance(event, AudioOutputDelta):
+        if reply is not None and type(event) is AudioOutputDelta:
             self.conversation.delivered(event, reply, self._loop.time() - self._zero)
         else:
             self.conversation.taken(event)

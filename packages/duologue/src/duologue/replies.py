@@ -162,7 +162,8 @@ class Replies:
             before = max((r.playing_until for r in self._by_id.values() if not r.cut), default=0.0)
             reply.playing_from = reply.playing_until = max(now, before)
         reply.delivered_ms += ms
-        reply.playing_until = max(now, reply.playing_until) + ms / 1000
+        from_now = reply.playing_until if reply.playing_until > now else now
+        reply.playing_until = from_now + ms / 1000
 
     def unsettled(self) -> list[Reply]:
         """Replies the provider cut of which we don't know yet how much was heard, oldest first.

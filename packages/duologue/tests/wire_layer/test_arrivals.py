@@ -128,3 +128,92 @@ async def test_another_socket_is_paused_by_its_own_first_frame_while_too_much_wa
     assert paused == [True]
     queue.wake(1)
     assert paused == [True, True]
+
+
+async def reading(queue):
+    """A reader that waits, and what it has read."""
+    seen = []
+
+    async def read():
+        async for one in queue.read():
+            seen.append(one)
+
+    reader = asyncio.ensure_future(read())
+    await asyncio.sleep(0)
+    return reader, seen
+
+
+async def test_an_event_is_handed_over_while_the_reader_waits_and_the_reader_sleeps_on():
+    queue, _ = arrivals()
+    taken = []
+    queue.hand_to(lambda one: taken.append(one) or True)
+    queue.put(event(0))  # nobody waits yet: this one is the reader's
+    reader, seen = await reading(queue)
+    queue.put(event(1))
+    assert numbers(taken) == [1]
+    queue.end(None)
+    async with asyncio.timeout(5):
+        await reader
+    assert numbers(seen) == [0]
+
+
+async def test_what_is_refused_and_what_follows_it_comes_to_the_reader_in_order():
+    queue, _ = arrivals()
+    offered = []
+    queue.hand_to(lambda one: offered.append(one) or False)
+    reader, seen = await reading(queue)
+    queue.put(event(1))
+    queue.put(event(2))  # the reader is awake: nobody overtakes it
+    queue.end(None)
+    async with asyncio.timeout(5):
+        await reader
+    assert numbers(offered) == [1]
+    assert numbers(seen) == [1, 2]
+
+
+async def test_an_event_that_taking_one_causes_is_taken_after_it():
+    queue, _ = arrivals()
+    taken = []
+
+    def take(one):
+        taken.append(one)
+        if one.item_id == "1":
+            queue.put(event(3))
+        return True
+
+    queue.hand_to(take)
+    reader, seen = await reading(queue)
+    queue.queue.extend([event(1), event(2)])
+    queue.wake(10)
+    assert numbers(taken) == [1, 2, 3]
+    queue.end(None)
+    async with asyncio.timeout(5):
+        await reader
+    assert seen == []
+
+
+async def test_handing_over_does_what_was_to_be_done_once_all_before_was_read():
+    queue, _ = arrivals()
+    order = []
+    queue.hand_to(lambda one: order.append(one.item_id) or True)
+    reader, _ = await reading(queue)
+    queue.queue.append(event(1))
+    queue.when_read(lambda: order.append("done"))
+    assert order == ["1", "done"]
+    queue.end(None)
+    async with asyncio.timeout(5):
+        await reader
+
+
+async def test_a_fault_of_the_taker_is_raised_by_the_reader_and_not_in_the_socket():
+    queue, _ = arrivals()
+
+    def take(one):
+        raise ValueError("no")
+
+    queue.hand_to(take)
+    reader, _ = await reading(queue)
+    queue.put(event(1))
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="no"):
+            await reader

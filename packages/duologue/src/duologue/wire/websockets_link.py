@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI, WebSocketException
-from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 from websockets.protocol import OPEN
 from websockets.proxy import get_proxy
@@ -31,6 +30,7 @@ from duologue.wire.tcp import tune
 if TYPE_CHECKING:
     from websockets.client import ClientProtocol
     from websockets.protocol import Event
+    from websockets.typing import BytesLike
 
     from duologue.wire.codec import Frame
     from duologue.wire.endpoint import Endpoint
@@ -132,16 +132,15 @@ class WebSocketsLink(ClientConnection):
             super().process_event(event)
             return
         self.heard += 1
-        frame = cast("WireFrame", event)
-        opcode = frame.opcode
+        opcode, data = event.opcode, event.data  # type: ignore[union-attr] # after the handshake all are frames
         if opcode is _TEXT or opcode is _BINARY:
-            if frame.fin:
-                self._deliver(opcode, cast("bytearray", frame.data))
+            if event.fin:  # type: ignore[union-attr]
+                self._deliver(opcode, data)
             else:
-                self._first, self._parts = opcode, [bytes(frame.data)]
+                self._first, self._parts = opcode, [bytes(data)]
         elif opcode is _CONT:
-            self._parts.append(bytes(frame.data))
-            if frame.fin:
+            self._parts.append(bytes(data))
+            if event.fin:  # type: ignore[union-attr]
                 whole, self._parts = b"".join(self._parts), []
                 self._deliver(self._first, whole)
 
@@ -159,11 +158,11 @@ class WebSocketsLink(ClientConnection):
         if self._listener is not None:
             self._listener.writable()
 
-    def _deliver(self, opcode: Opcode, data: bytes | bytearray) -> None:
+    def _deliver(self, opcode: Opcode, data: BytesLike) -> None:
         frame: Frame
         if opcode is _TEXT:
             try:
-                frame = data.decode()
+                frame = str(data, "utf-8")
             except UnicodeDecodeError:
                 frame = bytes(data)  # the codec says so; RFC 6455 would end the session for it
         else:
