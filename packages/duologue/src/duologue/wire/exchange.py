@@ -81,6 +81,7 @@ class Exchange:
         self._speech: AudioOutputDelta | TextDelta | TranscriptDelta | None = None
         self._handle = ""
         self._counted = False
+        self._at_calls = False
         self._has_turns = True
         self._continues = True
 
@@ -158,6 +159,10 @@ class Exchange:
         connection = self.keeper.current
         known_by = self._calls.answered(answer.tool_use_id)
         self._quiet.answered(answer.tool_use_id)
+        if self._at_calls and not self._quiet.calls:
+            self._counted = (
+                False  # the model waited for this: what it says next answers it, in the same turn or another
+            )
         if connection is not None and known_by != connection.number:
             told = answer.tool_use_id in self._told  # the history was faster than the answer
             await self.say(answer, instead=(*(() if told else (result_as_text(answer),)), CommitTurn()))
@@ -253,14 +258,14 @@ class Exchange:
             response_id = getattr(self._speech, "response_id", "")
             self.tell(TurnComplete(StopReason.error, response_id=response_id))
         self._quiet.connection_gone()
-        self._counted = False
+        self._counted = self._at_calls = False
 
     def took(self, connection: Connection, events: list[Event], size: int) -> None:
         """Pass on the events of a frame."""
         queue = self.arrivals.queue
         for event in events:
             if type(event) is AudioOutputDelta:
-                if not self._counted or not self._has_turns:
+                if not self._counted or self._at_calls or not self._has_turns:
                     self._reply_begins()
                 self._speech = event
                 if event.item_id:
@@ -301,6 +306,7 @@ class Exchange:
             case ToolUseEnd():
                 self._calls.came(event.tool_use_id, connection.number)
                 self._reply_begins()
+                self._at_calls = True
             case TurnComplete():
                 if not self._counted:
                     self._ledger.answered(self.keeper.now, calls_open=bool(self._quiet.calls))
@@ -326,6 +332,7 @@ class Exchange:
         """Something of a reply came: with its first piece, the turn it answers has been taken in."""
         now = self.keeper.now
         self._quiet.output(now)
+        self._at_calls = False
         if self._counted and self._has_turns:
             return
         self._counted = True

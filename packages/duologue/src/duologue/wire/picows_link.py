@@ -254,7 +254,7 @@ async def _connect(endpoint: Endpoint, headers: dict[str, str], within: float) -
                 extra_headers=headers,
                 max_frame_size=endpoint.max_frame,
                 max_redirects=0,
-                read_buffer_init_size=262144,
+                read_buffer_init_size=65536,
                 enable_auto_ping=False,
                 enable_auto_pong=False,  # or pings would be no sign of life
                 socket_factory=dial,
