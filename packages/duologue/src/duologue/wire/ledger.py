@@ -72,8 +72,7 @@ class Ledger:
     def __init__(self) -> None:
         self._outstanding: deque[Entry] = deque()
         self._bytes = 0
-        self._began = self._marked_at = 0.0
-        self._ended: float | None = None
+        self._began = self._moved = self._marked_at = float("-inf")
         self.mark = Mark()
         self.forgotten = 0
 
@@ -104,7 +103,7 @@ class Ledger:
         (`calls_open`); and whatever is older than `SETTLED`: some providers answer several turns at once.
         """
         self.settle(now)
-        self._began, self._ended = now, None
+        self._began = self._moved = now
         last = -1
         before: Command | None = None
         for index, (command, at, _, asks) in enumerate(self._outstanding):
@@ -118,7 +117,7 @@ class Ledger:
 
     def ended(self, now: float) -> None:
         """A reply ended."""
-        self._ended = now
+        self._moved = now
 
     def unask(self) -> None:
         """The reply is no longer wanted: what was said stays, the question goes."""
@@ -228,13 +227,16 @@ class Ledger:
         """The outstanding commands are these now."""
         self._outstanding.clear()
         self._bytes = 0
-        self._ended = None
+        self._began = self._moved = float("-inf")
         for command in commands:
             self.sent(command, now)
 
     def settle(self, now: float) -> None:
-        """Take as answered what was sent before the last reply began, if nothing has followed that for a while."""
-        if self._ended is None or now - self._ended <= SETTLED:
+        """Take as answered what was sent before the last reply began, if nothing has followed that for a while.
+
+        Had the provider seen a question only after it began that reply, it would have cut it, or begun another.
+        """
+        if now - self._moved <= SETTLED:
             return
         while self._outstanding and self._outstanding[0].at <= self._began:
             command, _, size, _ = self._outstanding.popleft()
