@@ -35,6 +35,12 @@ def test_the_silence_of_an_underrun_is_not_heard():
     assert table.position(2.0).heard_ms == 12
 
 
+def test_a_response_that_is_cut_before_it_began_stays_the_one_that_was_cut():
+    table = table_with((ONE, 1), (TWO, 1))
+    table.played([PlayedBlock(0.0, 0, 1)])
+    assert table.cut(0.5) == table.position(9.0) == Position("two", "b", 0)
+
+
 def test_a_response_that_waits_is_the_current_one_once_the_one_before_it_is_over():
     table = table_with((ONE, 480), (TWO, 480))
     table.played([PlayedBlock(1.0, 0, 480)])

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from duologue import discovery
 from duologue_audio import Device
 from duologue_audio.testing import MemoryBackend, using_backend
 from duologue_cli.command import run
@@ -146,7 +147,7 @@ GOOD = ["chat", "--transport", "voiced", "--input", "voice.wav"]
         ([*GOOD, "--output", "."], "can't be written"),
         ([*GOOD, "--output", "voice.wav"], "would overwrite an --input"),
         (["chat", "--text", "--transport", "nonsense"], "there is no transport 'nonsense'; installed: "),
-        (["chat", "--text", "--transport", "openai"], "run `pip install duologue-openai`"),
+        (["chat", "--text", "--transport", "gone"], "run `pip install duologue-gone`"),
         (["chat", "--text", "--transport", "broken"], "transport 'broken' is installed but can't be imported"),
         (["chat", *HI, "--transport", "keyless", "--output", "out.wav"], "DOUBLE_API_KEY is not set"),
         ([*GOOD, "--base-url", "ws://localhost"], "does not take these options"),
@@ -159,8 +160,9 @@ GOOD = ["chat", "--transport", "voiced", "--input", "voice.wav"]
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(discovery._PACKAGES, "gone", "duologue-gone")  # one of ours that is not installed
     good = Path("voice.wav").read_bytes()
     Path("empty.wav").touch()
     Path("text.wav").write_text("This is no sound at all, however long it gets.")

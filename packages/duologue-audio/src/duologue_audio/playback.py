@@ -89,12 +89,14 @@ class SegmentTable:
     def cut(self, now: float) -> Position:
         """Forget everything that has not been heard by `now`, also what the device has already taken."""
         position = self.position(now)
+        current = self._segments[0].utterance if self._segments else self._last
         end = self.end
         for segment in self._segments:
             segment.end = max(segment.start, min(segment.end, self._edge))
             self._retire(segment)
         self._segments.clear()
         self._edge = end
+        self._last = current  # it was cut, though none of it may have been heard
         return position
 
     def requeue(self, frames: int) -> list[tuple[int, Utterance]]:
