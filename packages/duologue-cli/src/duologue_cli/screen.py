@@ -113,6 +113,8 @@ class Screen(App[None]):
 
     def paint(self) -> None:
         """Bring the terminal up to date."""
+        if len(self.query("#state, #you, #agent, #talk, #counters")) < 5:
+            return  # it is being taken down
         self.each_paint()
         status = self.controls.status() if self.controls is not None else None
         width = max(10, self.size.width - BESIDE)
@@ -182,7 +184,7 @@ class Screen(App[None]):
         """Open the line for typing."""
         line = self.query_one("#line", Input)
         line.add_class("open")
-        line.focus()
+        self.screen.set_focus(line)  # now: `line.focus()` comes after keys that have been pressed already
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Say what was typed."""
@@ -193,7 +195,7 @@ class Screen(App[None]):
     def _close_line(self, line: Input) -> None:
         line.clear()
         line.remove_class("open")
-        self.query_one("#talk").focus()
+        self.screen.set_focus(self.query_one("#talk"))
 
     def action_leave(self) -> None:
         """Quit."""
@@ -226,13 +228,14 @@ class Screen(App[None]):
                 painting.add_done_callback(self._broke_down)
                 yield self
             finally:
+                broken = painting.done()
                 painting.remove_done_callback(self._broke_down)
                 up.cancel()
                 self.exit()
                 await asyncio.wait([painting], timeout=CLOSING_S)
                 terminal.painted = not painting.done()
                 painting.cancel()
-        if self.return_code:
+        if broken:
             raise DuologueError("the screen broke down: --no-tui does without it")
 
     def _broke_down(self, _: asyncio.Task[None]) -> None:
