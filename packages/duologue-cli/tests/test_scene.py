@@ -85,6 +85,12 @@ def test_replies_without_names_are_cut_by_their_response():
     assert heard(scene) == [("One", " two.")]
 
 
+def test_a_reply_whose_name_comes_late_is_cut_by_it():
+    assert heard(seen(said("One two.", response="reply-1"), said("", response="r1"), Interrupted("r1"))) == [
+        ("", "One two.")
+    ]
+
+
 def test_an_earlier_reply_is_left_alone():
     scene = seen(said("First.", "i1", "r1"), said("Second.", "i2", "r2"), Interrupted("r2"))
     assert [entry.heard for entry in scene.entries] == [None, 0]

@@ -184,6 +184,7 @@ class Scene:
             entry.heard = None if before.heard is None else 0
         self._open[key] = entry
         entry.text += text
+        entry.response_id = event.response_id or entry.response_id  # the first piece may have come before its name
         if kind == "agent" and self._waiting is not None:
             entry.latency, self._waiting = self._waiting, None
         entry.version += 1
