@@ -47,7 +47,7 @@ class Tmux:
 
     def picture(self) -> str:
         """The same with its colours, as escape sequences."""
-        return self._tmux("capture-pane", "-p", "-e")
+        return self._tmux("capture-pane", "-p", "-e", "-N")
 
     @property
     def over(self) -> bool:
