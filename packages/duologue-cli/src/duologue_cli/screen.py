@@ -72,6 +72,7 @@ class Screen(App[None]):
         leave: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        self.theme = "ansi-dark"  # the terminal's own colours and background
         self.scene = scene
         self.controls: Controls | None = None
         self.up = asyncio.Event()
