@@ -268,11 +268,12 @@ def test_what_is_typed_cuts_the_agent_is_shown_and_sent():
     assert [(message.role, message.heard) for message in history] == [("assistant", False), ("user", True)]
 
 
-def test_what_the_session_does_not_take_is_told_and_the_conversation_goes_on():
+@pytest.mark.parametrize("failure", [UnsupportedFormat("it takes no text"), ValueError("it takes no text")])
+def test_what_the_session_does_not_take_is_told_and_the_conversation_goes_on(failure):
     class Deaf(OverheardAgent):
         async def send(self, content, *, respond=None):
             if isinstance(content, TextBlock):
-                raise UnsupportedFormat("it takes no text")
+                raise failure
             await super().send(content, respond=respond)
 
     keys = [(0.5, lambda chat: chat.type("Hello.")), (1.0, lambda chat: chat.mute(True))]
@@ -312,7 +313,8 @@ def test_the_status_has_the_levels_of_both_sides():
 
 
 def test_quitting_cuts_the_reply_as_ctrl_c_does_and_is_no_failure():
-    chat, _, history, _, _ = talk([*reply(ms=10_000), Wait(60)], keys=[(2.5, LiveChat.stop)])
+    chat, shown, history, _, _ = talk([*reply(ms=10_000), Wait(60)], keys=[(2.5, LiveChat.stop)])
+    assert len(shown.of(Interrupted)) == 1, "what is cut at the end is shown, too"
     assert (chat.outcome.stopped_by, chat.outcome.failure) == (None, None)
     assert [message.heard for message in history] == [False]
 

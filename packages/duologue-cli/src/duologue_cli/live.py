@@ -34,6 +34,7 @@ OFF = "off"
 GREETING = "Speak; Ctrl-C ends the conversation."
 PROBE_RATE = 16_000
 WATCH_S = 0.2
+SHOWING_S = 0.5  # until the last cut has come out of the agent, to be shown
 WAITING = 16  # commands of keys; whoever presses faster than the session takes them loses the newest, counted
 
 
@@ -136,6 +137,7 @@ class LiveChat:
         self._measured = ""  # the response whose latency was shown last
         self._cut_item = ""  # the cut reply that was shown last
         self._over = asyncio.Event()
+        self._cut_shown = asyncio.Event()
         self.measures = Measures()
         self.outcome = Outcome()
 
@@ -252,8 +254,8 @@ class LiveChat:
                 await command()
             except SessionClosed:
                 return  # the voice loop says why it ended
-            except DuologueError as exc:
-                self._output.notice(str(exc))
+            except Exception as exc:  # a task boundary: what a session does not take is no reason to end it
+                self._output.notice(str(exc) or type(exc).__name__)
 
     # -- the conversation -----------------------------------------------------------------------------------
 
@@ -283,6 +285,8 @@ class LiveChat:
         self.measures.feed(event, now)
         self._show_latencies()
         self._output.event(event, now, self._cut_reply() if isinstance(event, Interrupted) else None)
+        if isinstance(event, Interrupted):
+            self._cut_shown.set()
 
     def _sent(self, block: AudioBlock) -> None:
         if self._tape is not None:
@@ -305,11 +309,14 @@ class LiveChat:
             self._output.latency(latency)
 
     async def _fall_silent(self) -> None:
-        """Cut what plays, so that the history holds what was heard and no more."""
+        """Cut what plays, so that the history holds what was heard and no more, and show that it was cut."""
         if self._quit and self._voice.playing:
+            self._cut_shown.clear()
             with contextlib.suppress(TimeoutError, DuologueError):
                 async with asyncio.timeout(CLOSING_S):
                     await self._voice.interrupt()
+                async with asyncio.timeout(SHOWING_S):
+                    await self._cut_shown.wait()
 
     def _now(self) -> float:
         return self._loop.time() - self._origin

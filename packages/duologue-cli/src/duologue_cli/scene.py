@@ -79,7 +79,6 @@ class Scene:
         left_out: entries that had to go.
         phases: who has the floor.
         loading: what takes a while, "" when nothing does.
-        end: the summary, once there is one.
     """
 
     def __init__(self) -> None:
@@ -87,7 +86,6 @@ class Scene:
         self.left_out = 0
         self.phases = Phases()
         self.loading = ""
-        self.end: dict[str, Any] | None = None
         self._begun = ""
         self._numbers = 0
         self._open: dict[str, Entry] = {}  # the entry at which an utterance or a call goes on
@@ -153,8 +151,7 @@ class Scene:
         last.version += 1
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """Keep it for after the screen has gone."""
-        self.end = summary
+        """Show nothing: it is printed once the screen has gone."""
 
     # -- entries ------------------------------------------------------------------------------------------
 
