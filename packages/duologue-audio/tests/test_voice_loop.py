@@ -362,3 +362,20 @@ async def test_levels_follow_both_sides() -> None:
     await rig.run()
     assert rig.loop.stats.microphone_db == pytest.approx(-6, abs=1)
     assert -25 < rig.loop.stats.speaker_db < -15
+
+
+@virtual_time
+async def test_the_speakers_level_is_that_of_what_is_played_not_of_what_is_queued() -> None:
+    rig = Rig([AudioOutputDelta(tone(2000), response_id="r1"), Wait(4), End()])
+    levels: list[float] = []
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            levels.append(rig.loop.stats.speaker_db)
+
+    looking = asyncio.create_task(look())
+    await rig.run()
+    looking.cancel()
+    assert all(-25 < db < -15 for db in levels[:4]), "all was queued at once, and is heard for two seconds"
+    assert levels[6] < -35, "it falls 20 dB a second when nothing is played"

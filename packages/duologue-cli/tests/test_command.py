@@ -345,7 +345,7 @@ def test_every_option_is_in_the_help_and_none_of_later_ones(capsys: pytest.Captu
     options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     assert options == {
         *("--transport", "--say", "--input", "--text", "--output", "--json", "--system", "--voice", "--tools"),
-        *("--base-url", "--record", "--barge-in", "--device", "--aec", "--help"),
+        *("--base-url", "--record", "--barge-in", "--device", "--aec", "--no-tui", "--help"),
     }
 
 

@@ -6,8 +6,8 @@ import wave
 
 import numpy as np
 import pytest
-from duologue.blocks import AudioBlock
-from duologue.errors import ConfigurationError, DeviceUnavailable, DuologueError, RateLimited
+from duologue.blocks import AudioBlock, TextBlock
+from duologue.errors import ConfigurationError, DeviceUnavailable, DuologueError, RateLimited, UnsupportedFormat
 from duologue.events import (
     AudioOutputDelta,
     Error,
@@ -21,10 +21,12 @@ from duologue.events import (
 from duologue.testing import ContentSent, End, ScriptedTransport, VirtualClock, Wait, assert_no_leaks, speech, tone
 from duologue.transport import Capabilities
 from duologue.types import StopReason
-from duologue_audio import DeviceGone, DeviceReopened
+from duologue_audio import DeviceGone, DeviceReopened, Pair
 from duologue_audio.testing import MemoryBackend, using_backend
+from duologue_cli.advice import Advice
 from duologue_cli.chat import RATE
-from duologue_cli.live import LiveChat, OverheardAgent, check_canceller, device_of, try_devices
+from duologue_cli.live import WAITING, LiveChat, OverheardAgent, check_canceller, device_of, try_devices
+from duologue_cli.live_recording import LiveRecording
 from duologue_cli.outputs import JsonOutput
 from duologue_cli.recording import WavWriter
 
@@ -35,7 +37,7 @@ class Shown:
     """An output that remembers."""
 
     def __init__(self):
-        self.events, self.replies, self.latencies, self.notices = [], [], [], []
+        self.events, self.replies, self.latencies, self.notices, self.typed_lines = [], [], [], [], []
 
     def event(self, event, t, reply=None):
         self.events.append((t, event))
@@ -48,11 +50,14 @@ class Shown:
     def notice(self, text):
         self.notices.append(text)
 
+    def typed(self, text, t=0.0):
+        self.typed_lines.append((text, t))
+
     def of(self, kind):
         return [event for _, event in self.events if isinstance(event, kind)]
 
 
-def talk(script, *, backend=None, shown=None, rates=(16_000,), stop_at=None, at=(), **kwargs):
+def talk(script, *, backend=None, shown=None, rates=(16_000,), stop_at=None, at=(), keys=(), **kwargs):
     """Run a live chat to its end; return it with what was shown, the history, the transport and the backend."""
     backend = backend or MemoryBackend()
     transport = ScriptedTransport(script, capabilities=Capabilities(input_rates=rates, truncation=True))
@@ -69,6 +74,8 @@ def talk(script, *, backend=None, shown=None, rates=(16_000,), stop_at=None, at=
                 loop.call_later(stop_at, chat.stop, 2)
             for when, what in at:
                 loop.call_later(when, what)
+            for when, press in keys:
+                loop.call_later(when, press, chat)
             try:
                 await chat.run()
             finally:
@@ -173,6 +180,157 @@ def test_the_recording_has_both_sides_chunk_by_chunk(tmp_path, rate):
     begins = [int(np.argmax(np.abs(side.astype(int)) > 500)) / RATE for side in (left, right)]
     assert begins == pytest.approx([0.55, 1.55], abs=0.08)
     assert len(left) / RATE == pytest.approx(3.0, abs=0.1)
+
+
+def test_a_device_that_was_gone_is_silence_of_its_true_length_in_the_recording(tmp_path):
+    backend = MemoryBackend()
+    at = [(1.0, backend.unplug), (3.0, backend.plug), (4.5, lambda: backend.room.say(voice(200)))]
+    recording = WavWriter(tmp_path / "out.wav", RATE)
+    talk([Wait(5), *reply(ms=500), Wait(1.5), End()], backend=backend, at=at, recording=recording)
+    recording.close()
+    left, right = channels(tmp_path / "out.wav")
+    begins = [int(np.argmax(np.abs(side.astype(int)) > 500)) / RATE for side in (left, right)]
+    assert begins == pytest.approx([4.5, 5.05], abs=0.1)
+    assert len(left) / RATE == pytest.approx(6.5, abs=0.15)
+
+
+def test_chunks_that_were_dropped_are_silence_of_their_length():
+    def pair(frame, lost):
+        sound = np.full(480, 8000, np.int16)
+        return Pair(sound, sound, frame, lost, sound)
+
+    class Kept:
+        stereo = b""
+
+        def write(self, stereo):
+            self.stereo += stereo
+
+    kept = Kept()
+    tape = LiveRecording(kept, RATE, RATE, [].append)
+    for frame, lost in ((0, 0), (480, 0), (3360, 2400)):
+        tape.paired(pair(frame, lost))
+        tape.captured(np.full(480, 8000, np.int16).tobytes())
+    tape.finish()
+    both = np.frombuffer(kept.stereo, "<i2").reshape(-1, 2)
+    loud = np.flatnonzero(np.abs(both).min(axis=1) > 4000)
+    assert len(both) == 3840
+    assert 950 <= loud[loud < 2000].max() < 965
+    assert loud[loud > 2000].min() == pytest.approx(3360, abs=5)
+
+
+# -- keys ---------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_heard_of_a_muted_microphone():
+    backend = MemoryBackend()
+    backend.room.say(voice(3000))
+    keys = [(1.0, lambda chat: chat.mute(True)), (2.0, lambda chat: chat.mute(False))]
+    transport = talk([Wait(4), End()], backend=backend, keys=keys)[3]
+    assert loud_ms(heard(transport), 16_000) == pytest.approx(2000, abs=60)
+
+
+def test_push_to_talk_hears_between_its_two_presses_and_cuts_the_agent():
+    backend = MemoryBackend()
+    backend.room.say(voice(3000))
+    keys = [(0.0, lambda chat: chat.push_to_talk(True)), (1.0, lambda chat: chat.talk(True))]
+    keys += [(1.5, lambda chat: chat.talk(False))]
+    chat, shown, history, transport, backend = talk([*reply(ms=5000), Wait(4), End()], backend=backend, keys=keys)
+    assert loud_ms(heard(transport), 16_000) == pytest.approx(500, abs=60)
+    assert loud_ms(backend.played[:, 0], DEVICE_RATE) == pytest.approx(1000, abs=80)
+    assert [cut.heard_ms for cut in shown.of(Interrupted)] == [pytest.approx(950, abs=60)]
+    assert [message.heard for message in history] == [False]
+    assert chat.status().push_to_talk
+    assert not chat.status().talking
+
+
+def test_push_to_talk_that_is_given_up_opens_the_microphone_and_mute_still_counts():
+    backend = MemoryBackend()
+    backend.room.say(voice(3000))
+    keys = [(0.0, lambda chat: chat.talk(False)), (1.0, lambda chat: chat.push_to_talk(False))]
+    keys += [(2.0, lambda chat: chat.mute(True)), (2.5, lambda chat: chat.talk(True))]
+    transport = talk([Wait(4), End()], backend=backend, keys=keys)[3]
+    assert loud_ms(heard(transport), 16_000) == pytest.approx(1000, abs=60)
+
+
+def test_a_key_cuts_the_agent_and_the_history_ends_at_what_was_heard():
+    chat, shown, history, _, backend = talk([*reply(), Wait(4), End()], keys=[(1.5, LiveChat.interrupt)])
+    assert [message.text for message in history] == ["One two"]
+    assert loud_ms(backend.played[:, 0], DEVICE_RATE) == pytest.approx(1500, abs=80)
+    assert len(shown.of(Interrupted)) == 1
+    assert chat.outcome.failure is None
+
+
+def test_what_is_typed_cuts_the_agent_is_shown_and_sent():
+    keys = [(1.0, lambda chat: chat.type("Stop."))]
+    _, shown, history, transport, _ = talk([*reply(), Wait(4), End()], keys=keys)
+    assert [record.content for record in transport.sent if record == ContentSent(TextBlock("Stop."))]
+    assert [(text, round(t)) for text, t in shown.typed_lines] == [("Stop.", 1)]
+    assert [(message.role, message.heard) for message in history] == [("assistant", False), ("user", True)]
+
+
+@pytest.mark.parametrize("failure", [UnsupportedFormat("it takes no text"), ValueError("it takes no text")])
+def test_what_the_session_does_not_take_is_told_and_the_conversation_goes_on(failure):
+    class Deaf(OverheardAgent):
+        async def send(self, content, *, respond=None):
+            if isinstance(content, TextBlock):
+                raise failure
+            await super().send(content, respond=respond)
+
+    keys = [(0.5, lambda chat: chat.type("Hello.")), (1.0, lambda chat: chat.mute(True))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "OverheardAgent", Deaf)
+        chat, shown, *_ = talk([Wait(2), End()], keys=keys)
+    assert "it takes no text" in shown.notices
+    assert (chat.outcome.failure, chat.status().muted) == (None, True)
+
+
+def test_keys_that_come_faster_than_they_are_obeyed_are_counted():
+    class Stuck(OverheardAgent):
+        async def send(self, content, *, respond=None):
+            if isinstance(content, TextBlock):
+                await asyncio.Event().wait()
+            await super().send(content, respond=respond)
+
+    keys = [(0.5 + n / 100, lambda chat: chat.type("Hello.")) for n in range(20)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "OverheardAgent", Stuck)
+        chat, *_ = talk([Wait(2), End()], keys=keys)
+    assert chat.status().counters["keys dropped"] == 20 - 1 - WAITING
+
+
+def test_the_status_has_the_levels_of_both_sides():
+    backend = MemoryBackend()
+    backend.room.say(voice(2000))
+    seen = []
+    keys = [(1.5, lambda chat: seen.append(chat.status()))]
+    talk([Wait(1), *reply(ms=1000), Wait(2), End()], backend=backend, keys=keys)
+    (status,) = seen
+    assert status.playing
+    assert -30 < status.microphone_db < -5
+    assert -30 < status.speaker_db < -5
+    assert status.now == pytest.approx(1.5, abs=0.05)
+    assert not status.counters
+
+
+def test_quitting_cuts_the_reply_as_ctrl_c_does_and_is_no_failure():
+    chat, shown, history, _, _ = talk([*reply(ms=10_000), Wait(60)], keys=[(2.5, LiveChat.stop)])
+    assert len(shown.of(Interrupted)) == 1, "what is cut at the end is shown, too"
+    assert (chat.outcome.stopped_by, chat.outcome.failure) == (None, None)
+    assert [message.heard for message in history] == [False]
+
+
+def test_whoever_stops_first_says_why():
+    keys = [(1.0, lambda chat: chat.stop(2)), (1.0, lambda chat: chat.stop(None))]
+    assert talk([Wait(60)], keys=keys)[0].outcome.stopped_by == 2
+
+
+def test_advice_comes_when_the_devices_give_reason():
+    class Always(Advice):
+        def during(self, stats):
+            return self._new(["close other programs"])
+
+    _, shown, *_ = talk([Wait(2), End()], advice=Always(local=False, echo_cancelled=None))
+    assert shown.notices.count("close other programs") == 1
 
 
 def test_a_full_disk_ends_the_conversation_with_one_reason(tmp_path):

@@ -54,3 +54,11 @@ def test_a_base_url_reaches_a_transport_that_takes_it_and_no_other() -> None:
     prepare(ChatArguments("typed", text=True, base_url="ws://localhost:1"))
     with pytest.raises(ConfigurationError, match="does not take these options"):
         prepare(ChatArguments("local", text=True, base_url="ws://localhost:1"))
+
+
+def test_the_local_models_tell_how_far_they_are_while_they_load(monkeypatch):
+    told = {}
+    monkeypatch.setattr("duologue_cli.run.get_transport", lambda name, **options: told.setdefault(name, options))
+    plan = prepare(ChatArguments("local", text=True))
+    prepare(ChatArguments("typed", text=True))
+    assert told == {"local": {"on_progress": plan.loading}, "typed": {}}

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from duologue_audio.cleaner import Cleaner
+from duologue_audio.level import Level
 
 if TYPE_CHECKING:
     import contextlib
@@ -31,6 +32,7 @@ class DuplexEnds:
         self.rate = audio.sample_rate
         self._cancel_echo = cancel_echo
         self.cleaner: Cleaner | None = None
+        self.played: Level | None = Level()
 
     async def open(self, stack: contextlib.AsyncExitStack) -> None:
         """Open the devices for as long as the stack lives."""
@@ -40,6 +42,8 @@ class DuplexEnds:
     async def chunks(self) -> AsyncIterator[bytes]:
         """PCM16 mono of the microphone, cleaned."""
         async for pair in self.audio.pairs():
+            if self.played is not None:
+                self.played.feed(pair.far.astype("<i2", copy=False).tobytes(), self.rate)
             for chunk in [pair.near] if self.cleaner is None else self.cleaner.feed(pair):
                 yield chunk.astype("<i2", copy=False).tobytes()
 
@@ -99,6 +103,7 @@ class SplitEnds:
         self._speaker = speaker
         self.rate = microphone.sample_rate
         self.cleaner: Cleaner | None = None
+        self.played: Level | None = None  # nobody tells when a speaker of its own plays what
 
     async def open(self, stack: contextlib.AsyncExitStack) -> None:
         """Open the devices for as long as the stack lives."""

@@ -50,7 +50,7 @@ class LoopStats:
 
     Attributes:
         microphone_db: level of what is sent, in dB below full scale.
-        speaker_db: level of what was last queued to be played.
+        speaker_db: level of what is played; with a `Speaker` of its own, of what was last queued for it.
         chunks_sent: microphone chunks that went to the agent.
         chunks_silenced: chunks sent as silence or held back: muted, half duplex, or the key was not pressed.
         cuts: replies that were cut.
@@ -182,7 +182,7 @@ class VoiceLoop:
         """Levels, counters and latencies."""
         return LoopStats(
             self._microphone.db,
-            self._speaker.db,
+            (self._ends.played or self._speaker).db,
             self._sent,
             self._silenced,
             self._cuts,

@@ -30,6 +30,7 @@ class ChatArguments:
     barge_in: float | None = None
     devices: tuple[str, ...] = ()
     aec: str | None = None
+    no_tui: bool = False
 
     @property
     def live(self) -> bool:

@@ -104,6 +104,9 @@ def chat(
             metavar="NAME", help="Echo cancellation: `webrtc`, `speex`, `off` for headphones; default the best here."
         ),
     ] = None,
+    no_tui: Annotated[
+        bool, typer.Option("--no-tui", help="Print lines instead of taking the whole terminal for a live conversation.")
+    ] = False,
 ) -> int:
     """Hold a conversation, with microphone and speaker unless turns are given.
 
@@ -132,6 +135,7 @@ def chat(
             barge_in=barge_in,
             devices=tuple(device or ()),
             aec=aec,
+            no_tui=no_tui,
         )
     )
 

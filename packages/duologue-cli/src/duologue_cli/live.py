@@ -7,29 +7,35 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from duologue.agent import RealtimeAgent
-from duologue.blocks import AudioBlock
-from duologue.errors import ConfigurationError, DuologueError
+from duologue.blocks import AudioBlock, TextBlock
+from duologue.errors import ConfigurationError, DuologueError, SessionClosed
 from duologue.events import Error, Interrupted
 from duologue.transport import Capabilities
-from duologue_audio import DeviceGone, DeviceReopened, DuplexAudio, TapFailed, VoiceLoop, make_echo_canceller
+from duologue_audio import DeviceGone, DeviceReopened, DuplexAudio, VoiceLoop, make_echo_canceller
 
 from duologue_cli.chat import CLOSING_S, RATE, Outcome
-from duologue_cli.live_recording import LiveRecording
+from duologue_cli.controls import Status
+from duologue_cli.live_recording import LiveRecording, OverheardAudio
 from duologue_cli.summary import PARTS, Latency, Measures
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     import duologue_audio
     from duologue.blocks import ContentBlock
     from duologue.events import Event
     from duologue.types import Message
 
+    from duologue_cli.advice import Advice
     from duologue_cli.outputs import Output
     from duologue_cli.recording import WavWriter
 
 OFF = "off"
+GREETING = "Speak; Ctrl-C ends the conversation."
 PROBE_RATE = 16_000
+WATCH_S = 0.2
+SHOWING_S = 0.5  # until the last cut has come out of the agent, to be shown
+WAITING = 16  # commands of keys; whoever presses faster than the session takes them loses the newest, counted
 
 
 class OverheardAgent(RealtimeAgent):
@@ -95,6 +101,8 @@ class LiveChat:
         recording: takes what was said and played, the user left and the agent right.
         devices: as `--device` names them.
         canceller: as `--aec` names it.
+        advice: what is said when the devices' counters rise.
+        greeting: the first line, None for none.
     """
 
     def __init__(
@@ -105,31 +113,40 @@ class LiveChat:
         recording: WavWriter | None = None,
         devices: Sequence[str] = (),
         canceller: str | None = None,
+        advice: Advice | None = None,
+        greeting: str | None = GREETING,
     ) -> None:
         capabilities = getattr(agent.session, "capabilities", None) or Capabilities()
         rate = capabilities.input_rates[0]
         self._agent = agent
         self._output = output
-        self._tape = LiveRecording(recording, rate, RATE, self._fail) if recording is not None else None
-        self._audio = DuplexAudio(
-            rate,
-            device=device_of(devices),
-            echo=None if canceller == OFF else canceller,
-            playback_tap=self._tape.played if self._tape is not None else None,
-        )
+        self._advice = advice
+        self._greeting = greeting
+        self._loop = asyncio.get_running_loop()
+        self._origin = self._loop.time()
+        self._audio = OverheardAudio(rate, device=device_of(devices), echo=None if canceller == OFF else canceller)
+        self._tape: LiveRecording | None = None
+        if recording is not None:
+            self._tape = LiveRecording(recording, rate, RATE, self._fail, self._now)
+            self._audio.on_pair = self._tape.paired
         self._voice = VoiceLoop(agent, self._audio, cancel_echo=canceller != OFF)
+        self._commands: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(WAITING)
+        self._commands_dropped = 0
+        self._muted = self._push_to_talk = self._talking = False
+        self._quit = False
         self._measured = ""  # the response whose latency was shown last
         self._cut_item = ""  # the cut reply that was shown last
         self._over = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._origin = self._loop.time()
+        self._cut_shown = asyncio.Event()
         self.measures = Measures()
         self.outcome = Outcome()
 
     def stop(self, signal_number: int | None = None) -> None:
         """End the conversation: `run` returns soon."""
-        self.outcome.stopped_by = signal_number
-        self._over.set()
+        if not self._over.is_set():
+            self.outcome.stopped_by = signal_number
+            self._quit = True
+            self._over.set()
 
     async def run(self) -> Outcome:
         """Hold the conversation; what the session or the agent raises is in `Outcome.failure`.
@@ -140,20 +157,107 @@ class LiveChat:
         self._agent.on_event = self._take
         self._agent.on_audio = self._sent
         async with self._audio:
-            self._output.notice("Speak; Ctrl-C ends the conversation.")
+            if self._greeting is not None:
+                self._output.notice(self._greeting)
             async with asyncio.TaskGroup() as tasks:
                 notices = tasks.create_task(self._tell(self._audio.events()), name="duologue-chat-notices")
                 talking = tasks.create_task(self._talk(), name="duologue-chat-voice-loop")
+                obeying = tasks.create_task(self._obey(), name="duologue-chat-keys")
+                watching = tasks.create_task(self._watch(), name="duologue-chat-watch")
                 try:
                     await self._over.wait()
                     await self._fall_silent()
                 finally:
-                    talking.cancel()
-                    notices.cancel()
+                    for task in (talking, notices, obeying, watching):
+                        task.cancel()
         if self._tape is not None:
             self._tape.finish()
         self._show_latencies()
         return self.outcome
+
+    # -- what keys do: see Controls -------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """How it stands."""
+        stats = self._voice.stats
+        counters = {
+            "microphone chunks dropped": stats.audio.mic_dropped,
+            "microphone overflows": stats.audio.input_overflows,
+            "speaker underruns": stats.audio.output_underruns,
+            "device restarts": stats.audio.restarts,
+            "keys dropped": self._commands_dropped,
+        }
+        return Status(
+            now=self._now(),
+            playing=self._voice.playing,
+            microphone_db=stats.microphone_db,
+            speaker_db=stats.speaker_db,
+            muted=self._muted,
+            push_to_talk=self._push_to_talk,
+            talking=self._talking,
+            counters={name: number for name, number in counters.items() if number},
+        )
+
+    def mute(self, muted: bool) -> None:
+        """Send silence instead of the microphone, or the microphone again."""
+        self._muted = muted
+        self._open_microphone()
+
+    def push_to_talk(self, wanted: bool) -> None:
+        """Hear the microphone only between `talk(True)` and `talk(False)`, or all the time again."""
+        self._push_to_talk, self._talking = wanted, False
+        self._open_microphone()
+
+    def talk(self, pressed: bool) -> None:
+        """Begin to speak, which cuts the agent short, or end it; turns push-to-talk on."""
+        self._push_to_talk, self._talking = True, pressed
+        self._open_microphone()
+        if pressed:
+            self.interrupt()
+
+    def interrupt(self) -> None:
+        """Cut the agent short."""
+        self._command(self._voice.interrupt)
+
+    def type(self, text: str) -> None:
+        """Say something in writing, which cuts the agent short."""
+
+        async def typed() -> None:
+            if self._voice.playing:
+                await self._voice.interrupt()
+            self._output.typed(text, self._now())
+            await self._agent.send(TextBlock(text))
+
+        self._command(typed)
+
+    def _open_microphone(self) -> None:
+        self._voice.muted = self._muted or (self._push_to_talk and not self._talking)
+
+    async def _watch(self) -> None:
+        """Show what no event tells: a reply begins to sound, a counter rises."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self._show_latencies()
+            for advice in self._advice.during(self._voice.stats.audio) if self._advice is not None else ():
+                self._output.notice(advice)
+
+    def _command(self, command: Callable[[], Awaitable[None]]) -> None:
+        try:
+            self._commands.put_nowait(command)
+        except asyncio.QueueFull:
+            self._commands_dropped += 1
+
+    async def _obey(self) -> None:
+        while True:
+            command = await self._commands.get()
+            try:
+                await command()
+            except SessionClosed:
+                return  # the voice loop says why it ended
+            except Exception as exc:  # a task boundary: what a session does not take is no reason to end it
+                self._output.notice(str(exc) or type(exc).__name__)
+
+    # -- the conversation -----------------------------------------------------------------------------------
 
     async def _talk(self) -> None:
         try:
@@ -173,14 +277,16 @@ class LiveChat:
                     self._output.notice(f"{name} is gone ({reason}); it is being opened anew.")
                 case DeviceReopened(device=name, gap=gap):
                     self._output.notice(f"Audio goes on with {name}, after {gap:.1f} s.")
-                case TapFailed(exception=exc):
-                    self._fail(DuologueError(f"the recording failed: {exc}"))
+                case _:
+                    pass
 
     def _take(self, event: Event) -> None:
         now = self._now()
         self.measures.feed(event, now)
         self._show_latencies()
         self._output.event(event, now, self._cut_reply() if isinstance(event, Interrupted) else None)
+        if isinstance(event, Interrupted):
+            self._cut_shown.set()
 
     def _sent(self, block: AudioBlock) -> None:
         if self._tape is not None:
@@ -203,11 +309,14 @@ class LiveChat:
             self._output.latency(latency)
 
     async def _fall_silent(self) -> None:
-        """Cut what plays, so that the history holds what was heard and no more."""
-        if self.outcome.stopped_by is not None and self._voice.playing:
+        """Cut what plays, so that the history holds what was heard and no more, and show that it was cut."""
+        if self._quit and self._voice.playing:
+            self._cut_shown.clear()
             with contextlib.suppress(TimeoutError, DuologueError):
                 async with asyncio.timeout(CLOSING_S):
                     await self._voice.interrupt()
+                async with asyncio.timeout(SHOWING_S):
+                    await self._cut_shown.wait()
 
     def _now(self) -> float:
         return self._loop.time() - self._origin

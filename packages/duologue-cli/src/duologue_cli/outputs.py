@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from duologue.types import Message
     from duologue_audio import LoopEvent
+    from rich.console import RenderableType
 
     from duologue_cli.summary import Latency
     from duologue_cli.transcript import Piece
@@ -41,12 +42,16 @@ class Output(Protocol):
         """Say that something takes a while; `done` follows."""
         ...
 
+    def progress(self, text: str) -> None:
+        """Say how far it is."""
+        ...
+
     def done(self, text: str) -> None:
         """Say that it is over."""
         ...
 
-    def typed(self, text: str) -> None:
-        """Show a typed turn."""
+    def typed(self, text: str, t: float = 0.0) -> None:
+        """Show a turn that was typed at `t`."""
         ...
 
     def event(self, event: LoopEvent, t: float, reply: Message | None = None) -> None:
@@ -76,10 +81,13 @@ class JsonOutput:
     def begin(self, text: str) -> None:
         """Show nothing: a program can wait."""
 
+    def progress(self, text: str) -> None:
+        """Show nothing."""
+
     def done(self, text: str) -> None:
         """Show nothing."""
 
-    def typed(self, text: str) -> None:
+    def typed(self, text: str, t: float = 0.0) -> None:
         """Show nothing: the summary holds the text."""
 
     def event(self, event: LoopEvent, t: float, reply: Message | None = None) -> None:
@@ -113,11 +121,14 @@ class ConsoleOutput:
         self._console.print(text, style=STYLES["note"], end="")
         self._console.file.flush()
 
+    def progress(self, text: str) -> None:
+        """Show nothing: a line that is printed stays."""
+
     def done(self, text: str) -> None:
         """Print the rest of it."""
         self._console.print(f" {text}" if text else "", style=STYLES["note"])
 
-    def typed(self, text: str) -> None:
+    def typed(self, text: str, t: float = 0.0) -> None:
         """Print the line, unless a terminal has shown it already."""
         if self._echo_typed:
             self._print(self._transcript.typed(text))
@@ -141,6 +152,11 @@ class ConsoleOutput:
         parts += [_count(len(summary["tools"]), "tool call")] if summary["tools"] else []
         parts += [f"voice to voice {statistics.median(times):.0f} ms (median)"] if times else []
         self._print(self._transcript.line("", ", ".join(parts), "note"))
+
+    def show(self, renderables: Iterable[RenderableType]) -> None:
+        """Print what was made elsewhere."""
+        for renderable in renderables:
+            self._console.print(renderable)
 
     def _print(self, pieces: Iterable[Piece]) -> None:
         for piece in pieces:

@@ -7,8 +7,7 @@ import contextlib
 import logging
 import os
 import sys
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from duologue.agent import RealtimeAgent
@@ -17,18 +16,18 @@ from duologue.errors import ConfigurationError, DuologueError
 
 from duologue_cli.chat import RATE, Chat
 from duologue_cli.floor import SILENCE_S
+from duologue_cli.loading import Loading
 from duologue_cli.outputs import ConsoleOutput, JsonOutput
 from duologue_cli.recording import WavWriter
 from duologue_cli.signals import stop_on_signals
 from duologue_cli.speech import speak
 from duologue_cli.stdin import LineReader
+from duologue_cli.terminal import Terminal
 from duologue_cli.toolbox import load_tools
 from duologue_cli.turns import GivenTurns, Turn, TypedTurns
 from duologue_cli.wav import read_wav
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from duologue.tool import Tool
     from duologue.transport import RealtimeTransport
     from duologue.types import Message
@@ -50,11 +49,22 @@ class Plan:
     transport: RealtimeTransport
     tools: list[Tool]
     turns: list[Turn] | None
+    loading: Loading = field(default_factory=Loading)
 
     @property
     def local(self) -> bool:
         """Whether everything stays on this machine."""
         return self.arguments.transport == "local"
+
+    @property
+    def destination(self) -> list[str]:
+        """The line that says where audio goes, where it goes anywhere."""
+        if self.local:
+            return []
+        arguments, made = self.arguments, type(self.transport)
+        where = arguments.base_url or f"{made.__module__}.{made.__qualname__}"
+        what = "What is typed" if arguments.text else "Audio"
+        return [f"{what} goes to {where} (transport {arguments.transport!r})."]
 
 
 def run_chat(arguments: ChatArguments) -> int:
@@ -107,7 +117,10 @@ def prepare(arguments: ChatArguments) -> Plan:
                 "--record captures what goes over a network, and `local` uses none: --output records what is heard"
             )
         options["capture"] = arguments.record
-    return Plan(arguments, get_transport(arguments.transport, **options), tools, turns)
+    loading = Loading()
+    if arguments.transport == "local":
+        options["on_progress"] = loading
+    return Plan(arguments, get_transport(arguments.transport, **options), tools, turns, loading)
 
 
 def _check_live(arguments: ChatArguments) -> None:
@@ -131,19 +144,6 @@ def _same(one: os.PathLike[str], other: os.PathLike[str]) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def _loading(output: Output, text: str) -> Iterator[None]:
-    """Show one line while the body takes its time."""
-    began = time.monotonic()
-    output.begin(text)
-    try:
-        yield
-    except BaseException:
-        output.done("")
-        raise
-    output.done(f"ready in {time.monotonic() - began:.1f} s")
-
-
 class _Run:
     """Everything between the checks and the exit code."""
 
@@ -151,21 +151,23 @@ class _Run:
         self._plan = plan
         self._recording = recording
         self._chat: Chat | LiveChat | None = None
+        self._stopped = False
         self._stopped_by: int | None = None
         self._starting: asyncio.Task[int] | None = None
+        self._terminal = Terminal()
 
     async def converse(self) -> int:
         self._starting = asyncio.current_task()
-        with stop_on_signals(asyncio.get_running_loop(), self._stop):
+        with stop_on_signals(asyncio.get_running_loop(), self._stop, self._terminal.give_back):
             try:
                 return await self._converse()
             except asyncio.CancelledError:
-                if self._stopped_by is None:
+                if not self._stopped:
                     raise
-                return 128 + self._stopped_by  # while starting: there is nothing to sum up
+                return 0 if self._stopped_by is None else 128 + self._stopped_by  # starting: nothing to sum up
 
-    def _stop(self, number: int) -> None:
-        self._stopped_by = number
+    def _stop(self, number: int | None) -> None:
+        self._stopped, self._stopped_by = True, number
         if self._chat is not None:
             self._chat.stop(number)
         elif self._starting is not None:
@@ -177,7 +179,8 @@ class _Run:
             return await self._converse_live()
         asks = plan.turns is None and sys.stdin.isatty()
         output: Output = JsonOutput() if arguments.json else ConsoleOutput(echo_typed=not asks)
-        self._tell_where(output)
+        for line in plan.destination:
+            output.notice(line)
         agent = RealtimeAgent(
             arguments.system or SYSTEM,
             plan.transport,
@@ -188,7 +191,7 @@ class _Run:
         )
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(agent.close)
-            with _loading(output, "Loading the local models..." if plan.local else "Connecting..."):
+            with plan.loading.shown(output, "Loading the local models..." if plan.local else "Connecting..."):
                 async with asyncio.TaskGroup() as tasks:  # side by side this takes a second less
                     voicing = tasks.create_task(self._voiced(plan.turns), name="duologue-chat-voice")
                     await agent.connect()
@@ -214,25 +217,14 @@ class _Run:
         return self._sum_up(chat, agent.history, output)
 
     async def _converse_live(self) -> int:
-        from duologue_cli.live import LiveChat, OverheardAgent, try_devices
+        from duologue_cli.live_run import LiveRun
 
-        plan, arguments = self._plan, self._plan.arguments
-        output: Output = JsonOutput() if arguments.json else ConsoleOutput()
-        await try_devices(arguments.devices)
-        self._tell_where(output)
-        agent = OverheardAgent(
-            arguments.system or SYSTEM, plan.transport, plan.tools, arguments.voice, close_timeout=CLOSE_S
-        )
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(agent.close)
-            with _loading(output, "Loading the local models..." if plan.local else "Connecting..."):
-                await agent.connect()
-            chat = LiveChat(
-                agent, output, recording=self._recording, devices=arguments.devices, canceller=arguments.aec
-            )
-            self._chat = chat
-            await chat.run()
-        return self._sum_up(chat, agent.history, output)
+        live = LiveRun(self._plan, self._recording, self._terminal, self._stop, self._began)
+        chat, history, output = await live.converse()
+        return self._sum_up(chat, history, output)
+
+    def _began(self, chat: LiveChat) -> None:
+        self._chat = chat
 
     async def _voiced(self, turns: list[Turn] | None) -> list[Turn] | None:
         """Speak the turns that are text and not meant to be typed."""
@@ -240,14 +232,6 @@ class _Run:
             return turns
         sounds = iter(await speak([turn.text for turn in turns if turn.sound is None]))
         return [turn if turn.sound is not None else Turn(turn.text, next(sounds)) for turn in turns]
-
-    def _tell_where(self, output: Output) -> None:
-        if self._plan.local:
-            return
-        arguments, made = self._plan.arguments, type(self._plan.transport)
-        where = arguments.base_url or f"{made.__module__}.{made.__qualname__}"
-        what = "What is typed" if arguments.text else "Audio"
-        output.notice(f"{what} goes to {where} (transport {arguments.transport!r}).")
 
     def _sum_up(self, chat: Chat | LiveChat, history: tuple[Message, ...], output: Output) -> int:
         output.summary(chat.measures.summary(history))

@@ -17,8 +17,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def stop_on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[int], None]) -> Iterator[None]:
+def stop_on_signals(
+    loop: asyncio.AbstractEventLoop, stop: Callable[[int], None], leaving: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Call `stop(signal number)` on the loop at the first signal; leave at the second, whatever hangs.
+
+    `leaving` is called just before that, wherever the program is.
 
     Plain handlers rather than the loop's own: they run even while something blocks the loop.
     """
@@ -30,6 +34,7 @@ def stop_on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[int], None]
     def handle(number: int, frame: FrameType | None) -> None:
         seen.append(number)
         if len(seen) > 1:
+            leaving()
             os._exit(128 + number)
         loop.call_soon_threadsafe(stop, number)
 

@@ -74,28 +74,18 @@ class Transcript:
             case TurnComplete() | SpeechStarted():
                 return self.end()
             case ToolStarted(name=name, input=arguments):
-                return self.line("tool", f"{name}({_arguments(arguments)})", "tool")
+                return self.line("tool", f"{name}({arguments_text(arguments)})", "tool")
             case ToolProgress(name=name, content=content):
-                return self.line("tool", f"{name}: {_short(content)}", "tool")
+                return self.line("tool", f"{name}: {short(content)}", "tool")
             case ToolResult(name=name, is_error=failed, content=content, elapsed=elapsed):
                 said = content if isinstance(content, str) else ", ".join(type(block).__name__ for block in content)
                 word = "failed" if failed else "gave"
-                return self.line("tool", f"{name} {word} {_short(said)} in {elapsed:.2f} s", "tool")
+                return self.line("tool", f"{name} {word} {short(said)} in {elapsed:.2f} s", "tool")
             case ToolCancelled(name=name, reason=reason):
-                return self.line("tool", f"{name} cancelled: {_short(reason)}", "tool")
-            case AgentChanged(role=role):
-                return self.line("note", f"now speaking: {role}", "note")
-            case Reconnecting(attempt=attempt, reason=reason):
-                return self.line("note", f"connection lost, attempt {attempt} to reconnect ({_short(reason)})", "note")
-            case Reconnected(resumed=resumed, gap=gap):
-                kept = "the session goes on" if resumed else "with a new session"
-                return self.line("note", f"connected again after {gap:.1f} s, {kept}", "note")
-            case GoingAway(seconds_left=left):
-                return self.line("note", f"the provider will close the connection in {left:.0f} s", "note")
-            case Problem(exception=exc):
-                return self.line("note", _short(str(exc) or type(exc).__name__), "note")
+                return self.line("tool", f"{name} cancelled: {short(reason)}", "tool")
             case _:
-                return []
+                news = news_of(event)
+                return self.line("note", news, "note") if news else []
 
     def interrupted(self, event: Interrupted, reply: Message | None) -> list[Piece]:
         """Return the line of an interruption; `reply` is what the history keeps of the cut reply."""
@@ -109,11 +99,7 @@ class Transcript:
 
     def latency(self, latency: Latency) -> None:
         """Take note of an answer's latency: its line follows the answer's own."""
-        known = {PART_NAMES[name]: part for name, part in latency.parts.items() if part is not None}
-        parts = " + ".join(f"{name} {part:.0f}" for name, part in known.items())
-        named = f" ({parts})" if len(known) > 1 else ""
-        text = f"voice to voice {latency.voice_to_voice_ms:.0f} ms{named}\n"
-        self._held = [Piece("".ljust(WIDTH)), Piece(text, "note")]
+        self._held = [Piece("".ljust(WIDTH)), Piece(latency_text(latency) + "\n", "note")]
 
     def end(self) -> list[Piece]:
         """Return what is left."""
@@ -150,11 +136,39 @@ class Transcript:
         return pieces
 
 
-def _arguments(arguments: dict[str, Any]) -> str:
+def latency_text(latency: Latency) -> str:
+    """Return how long an answer took, with its parts where they are known."""
+    known = {PART_NAMES[name]: part for name, part in latency.parts.items() if part is not None}
+    parts = " + ".join(f"{name} {part:.0f}" for name, part in known.items())
+    named = f" ({parts})" if len(known) > 1 else ""
+    return f"voice to voice {latency.voice_to_voice_ms:.0f} ms{named}"
+
+
+def news_of(event: LoopEvent) -> str:
+    """Return what an event says about the session itself, "" where it says nothing."""
+    match event:
+        case AgentChanged(role=role):
+            return f"now speaking: {role}"
+        case Reconnecting(attempt=attempt, reason=reason):
+            return f"connection lost, attempt {attempt} to reconnect ({short(reason)})"
+        case Reconnected(resumed=resumed, gap=gap):
+            kept = "the session goes on" if resumed else "with a new session"
+            return f"connected again after {gap:.1f} s, {kept}"
+        case GoingAway(seconds_left=left):
+            return f"the provider will close the connection in {left:.0f} s"
+        case Problem(exception=exc):
+            return short(str(exc) or type(exc).__name__)
+        case _:
+            return ""
+
+
+def arguments_text(arguments: dict[str, Any]) -> str:
+    """Return the arguments of a call as they would be typed."""
     given = (f"{key}={json.dumps(value, ensure_ascii=False, default=str)}" for key, value in arguments.items())
-    return _short(", ".join(given))
+    return short(", ".join(given))
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return `text` on one line of some 200 characters."""
     text = printable(text)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
