@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from duologue_google.content import Content, FunctionResponse
 
+LONGEST_HISTORY = 4096
+"""Messages of a history that are kept, the newest."""
+
 _USED = ("model", "systemInstruction", "tools", "sessionResumption", "realtimeInputConfig", "historyConfig")
 """Keys of a setup that `SetUp` has fields for."""
 
@@ -112,7 +115,7 @@ class Requests:
             yield made
 
     def _remember(self, content: wire.ClientContent) -> Iterator[ClientCommand]:
-        self._told += messages_of(content.turns or ())
+        self._told = [*self._told, *messages_of(content.turns or ())][-LONGEST_HISTORY:]
         if content.turn_complete:
             yield from self._start()
 
