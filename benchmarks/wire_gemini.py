@@ -14,12 +14,14 @@ import sys
 from binascii import b2a_base64
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
+from unittest import mock
 
 import msgspec
 import wire_kit
 from duologue_google import GeminiLiveTransport
 from duologue_google.hot import decode_microphone, decode_speech
 from duologue_google.server_codec import SPEECH as SPEECH_HEAD
+from websockets.asyncio.client import connect
 from wire_kit import MICROPHONE, SPEECH, Agent, Bare, Provider, compare, report
 from wire_peer import NUMBER, Script
 
@@ -53,7 +55,7 @@ def chunk(pcm: bytes) -> str:
 def answer(frame: Frame) -> str | None:
     message = msgspec.json.decode(frame)
     if "toolCall" in message:
-        return ANSWER % message["toolCall"]["functionCalls"][0]["id"]
+        return ANSWER.replace("%s", message["toolCall"]["functionCalls"][0]["id"])
     return STOP if "voiceActivity" in message else None
 
 
@@ -83,26 +85,21 @@ class Genai:
 
     async def __aenter__(self) -> Self:
         from google import genai
-        from google.genai import live, types
-
-        connect = live.ws_connect
+        from google.genai import types
 
         def plain(uri: str, **options: Any) -> Any:
             options.pop("ssl", None)
             return connect(uri.replace("wss://", "ws://"), **options)
 
-        live.ws_connect = plain
-        try:
-            options = types.HttpOptions(
-                base_url=self._url.replace("ws://", "https://"),
-                async_client_args={"ping_interval": None, "proxy": None, "compression": None, "max_size": None},
-            )
-            client = genai.Client(api_key="a-key", http_options=options)
-            self._stack = AsyncExitStack()
-            config: Any = {"response_modalities": ["AUDIO"]}
+        options = types.HttpOptions(
+            base_url=self._url.replace("ws://", "https://"),
+            async_client_args={"ping_interval": None, "proxy": None, "compression": None, "max_size": None},
+        )
+        client = genai.Client(api_key="a-key", http_options=options)
+        self._stack = AsyncExitStack()
+        config: Any = {"response_modalities": ["AUDIO"]}
+        with mock.patch("google.genai.live.ws_connect", plain):
             self._live = await self._stack.enter_async_context(client.aio.live.connect(model=MODEL, config=config))
-        finally:
-            live.ws_connect = connect
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -53,13 +53,14 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def clean(tmp_path: Path, dist: Path) -> Callable[[str], Path]:
-    """Install a package and what it needs into an environment of its own; return its interpreter."""
+def clean(tmp_path: Path, dist: Path) -> Callable[..., Path]:
+    """Install packages and what they need into an environment of its own; return its interpreter."""
 
-    def install(package: str) -> Path:
-        run(UV, "venv", "--quiet", "--python", sys.executable, tmp_path / package)
-        python = interpreter(tmp_path / package)
-        run(UV, "pip", "install", "--quiet", "--python", python, "--find-links", dist, package)
+    def install(*packages: str) -> Path:
+        environment = tmp_path / packages[0]
+        run(UV, "venv", "--quiet", "--python", sys.executable, environment)
+        python = interpreter(environment)
+        run(UV, "pip", "install", "--quiet", "--python", python, "--find-links", dist, *packages)
         return python
 
     return install
@@ -138,3 +139,71 @@ def test_the_local_package_installs_with_plain_pip_and_compiles_nothing(dist, tm
     run(python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--find-links", dist, "duologue-local")
     run(python, "-m", "pip", "check")
     run(python, "-I", "-W", "error", "-c", "import duologue_local; duologue_local.LocalTransport")
+
+
+GUIDE = """
+import asyncio
+from duologue_audio import Microphone, Speaker
+from duologue_google.realtime import GeminiLiveTransport
+from duologue.realtime import RealtimeAgent
+from duologue.events import AudioOutputDelta, TurnComplete
+
+
+async def main() -> None:
+    transport = GeminiLiveTransport()
+
+    async with (
+        RealtimeAgent(system="You are a helpful assistant.", transport=transport) as agent,
+        Microphone() as mic,
+        Speaker() as spk,
+    ):
+        async def send_mic() -> None:
+            async for chunk in mic:
+                await agent.send(chunk)
+
+        async def play_output() -> None:
+            async for ev in agent.events():
+                if isinstance(ev, AudioOutputDelta):
+                    await spk.feed(ev.data)
+
+        await asyncio.gather(send_mic(), play_output())
+"""
+"""The minimal example of the realtime guide, word for word but for the names of the packages."""
+
+ROOM = '''
+import os
+import numpy as np
+from duologue.testing import StandIn, VirtualClock, WireServer
+from duologue_audio.testing import MemoryBackend, using_backend
+from duologue_google import GeminiServerCodec
+
+
+async def room() -> None:
+    """Speak into a simulated microphone until the model's answer has left the simulated speaker."""
+    backend, model = MemoryBackend(), StandIn()
+    async with WireServer(GeminiServerCodec, model) as server:
+        os.environ["GOOGLE_GEMINI_BASE_URL"] = server.url
+        with using_backend(backend):
+            talking = asyncio.ensure_future(main())
+            await asyncio.sleep(1)
+            backend.room.say((8000 * np.sin(np.arange(48000) / 20)).astype(np.int16))
+            async with asyncio.timeout(30):
+                while not backend.played.any():
+                    assert not talking.done(), talking.result()
+                    await asyncio.sleep(0.1)
+            talking.cancel()
+            await asyncio.wait([talking])
+    print("heard:", len(model.memory.heard) > 0, "played:", bool(backend.played.any()))
+
+
+VirtualClock().run(room())
+'''
+
+
+def test_the_guides_minimal_example_runs_from_wheels_of_core_audio_and_google_alone(clean, tmp_path):
+    python = clean("duologue-google", "duologue-audio")
+    listed = json.loads(run(UV, "pip", "list", "--format", "json", "--python", python))
+    assert {entry["name"] for entry in listed} & {"google-genai", "google-auth", "requests"} == set()
+    program = tmp_path / "guide.py"
+    program.write_text(GUIDE + ROOM)
+    assert run(python, "-I", program).splitlines()[-1] == "heard: True played: True"

@@ -400,6 +400,11 @@ class TestWhatGoes:
         wire.comes(content(generationComplete=True), content(turnComplete=True))
         assert wire.speaks() == [AudioOutputDelta(b"\0\0")]
 
+    def test_a_question_after_a_stop_of_what_never_came_is_heard(self):
+        wire = Wire(MODEL_31)
+        wire.goes(StopReply(), SendContent(TextBlock("a")), CommitTurn())
+        assert wire.speaks() == [AudioOutputDelta(b"\0\0")]
+
     def test_other_commands_have_no_words(self):
         assert Wire().goes(Truncate("i", 5), NotePlayback(started=True)) == []
 
@@ -492,6 +497,19 @@ class TestTheGate:
         assert wire.goes(SendContent(TextBlock("a")), CommitTurn()) == []
         assert wire.goes(AnswerCall("fc-1", "f", "ok")) == [response(), typed("a")]
         assert wire.codec.input_dropped == 0
+
+    def test_several_questions_that_waited_are_one(self):
+        wire = self.open_call(MODEL_25)
+        for text in "abc":
+            wire.goes(SendContent(TextBlock(text)), CommitTurn())
+        assert wire.goes(AnswerCall("fc-1", "f", "ok"))[1:] == [said("a", "b", "c")]
+
+    def test_calls_that_are_never_answered_are_forgotten(self):
+        wire = Wire(MODEL_25)
+        for number in range(1500):
+            wire.comes({"toolCall": {"functionCalls": [{"id": f"fc-{number}", "name": "f"}]}})
+        assert len(wire.codec._exchange.calls) == 1024
+        assert wire.goes(AnswerCall("fc-0", "f", "ok")) == []
 
     def test_text_goes_too_when_the_call_is_withdrawn(self):
         wire = self.open_call()

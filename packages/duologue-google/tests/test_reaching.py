@@ -25,6 +25,8 @@ VARIABLES = (
     "GOOGLE_CLOUD_LOCATION",
     "GOOGLE_GENAI_USE_VERTEXAI",
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_GEMINI_BASE_URL",
+    "GOOGLE_VERTEX_BASE_URL",
 )
 
 
@@ -101,6 +103,15 @@ class TestDeveloper:
             base = server.url.replace("ws://", "http://")
             _, headers, _ = await reached(GeminiLiveTransport(base_url=base), server)
         assert "x-goog-api-key" not in headers
+
+    @virtual_time
+    async def test_the_environment_may_name_another_server(self, monkeypatch):
+        async with serve(StandIn(), tls=False) as server:
+            monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url.replace("ws", "http"))
+            monkeypatch.setenv("GOOGLE_VERTEX_BASE_URL", server.url)
+            await reached(GeminiLiveTransport(), server)
+            await reached(VertexLiveTransport("p", credentials=lambda: "t"), server)
+            assert len(server.peers) == 2
 
     async def test_without_a_key_the_variables_are_named(self):
         with pytest.raises(ConfigurationError, match="GEMINI_API_KEY or GOOGLE_API_KEY"):

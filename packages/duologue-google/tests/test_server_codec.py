@@ -170,6 +170,14 @@ class TestWhatComes:
         frame = {"tool_response": {"function_responses": [{"name": "f", "response": {"output": "x"}, "parts": parts}]}}
         assert comes(codec, frame) == [AnswerCall("fc-1", "f", [TextBlock("x"), ImageBlock(b"\xff\xd8", "image/png")])]
 
+    def test_results_without_ids_answer_the_calls_in_order(self):
+        codec = server()
+        for call_id in ("fc-1", "fc-2"):
+            goes(codec, ToolUseStart(0, call_id, "f"), ToolInputDelta(0, call_id, "{}"), ToolUseEnd(0, call_id))
+        results = [{"name": "f", "response": {"output": text}} for text in "ab"]
+        answers = comes(codec, {"toolResponse": {"functionResponses": results}})
+        assert answers == [AnswerCall("fc-1", "f", "a"), AnswerCall("fc-2", "f", "b")]
+
     def test_a_part_of_a_result_is_waited_for(self):
         entry = {"id": "1", "name": "f", "response": {"output": "x"}, "willContinue": True}
         assert comes(server(), {"toolResponse": {"functionResponses": [entry]}}) == []

@@ -53,7 +53,8 @@ class GeminiLiveTransport(LiveTransport):
             before each connection; default GEMINI_API_KEY or GOOGLE_API_KEY. It travels in a header.
         model: a Live model; the default stands for the current stable one.
         language_code: the language spoken, such as "de-DE"; without it the model finds out.
-        base_url: another server that speaks this protocol; it needs no key.
+        base_url: another server that speaks this protocol; it needs no key. Default GOOGLE_GEMINI_BASE_URL, else
+            Google.
         ssl: a TLS context of your own.
         capture: a file that records each session.
         api_version: default v1beta; v1alpha for ephemeral tokens, and for options that exist only there.
@@ -75,6 +76,8 @@ class GeminiLiveTransport(LiveTransport):
         agent = RealtimeAgent("You are brief.", transport, voice="Aoede")
         ```
     """
+
+    base_url_variable = "GOOGLE_GEMINI_BASE_URL"
 
     def __init__(
         self,

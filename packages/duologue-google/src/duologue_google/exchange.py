@@ -12,7 +12,7 @@ GATE_LIMIT_S = 60.0
 """Seconds of microphone that are dropped for one blocking call; then the model hears again, whatever it makes of it."""
 
 REMEMBERED = 1024
-"""Withdrawn calls that are remembered, so that a late result of one is not sent."""
+"""Open calls, and withdrawn ones, that are kept: a peer that opens more has given the oldest up."""
 
 
 @dataclass(slots=True)
@@ -60,6 +60,10 @@ class Exchange:
             call_id = f"{name}-{self._numbered}"  # Vertex may leave it out
             self.invented.add(call_id)
         self.calls[call_id] = name
+        if len(self.calls) > REMEMBERED:
+            oldest = next(iter(self.calls))
+            self.answered(oldest)
+            self.invented.discard(oldest)
         if self.gates and self.blocks(name):
             if not self._waiting:
                 self._dropped_s = 0.0

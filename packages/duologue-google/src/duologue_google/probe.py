@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -111,7 +112,8 @@ async def handshake_time(region: str, within: float) -> float:
     host = urlsplit(vertex_host(region)).hostname or ""
     loop = asyncio.get_running_loop()
     context = await in_thread(ssl.create_default_context, within=within, name="trust")
-    address = (await loop.getaddrinfo(host, 443, proto=6))[0][4][0]
+    found = await in_thread(lambda: socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP), within=within, name="dns")
+    address = found[0][4][0]
     best = float("inf")
     for _ in range(ROUNDS):
         began = loop.time()

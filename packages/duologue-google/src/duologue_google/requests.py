@@ -18,12 +18,15 @@ from duologue_google.reading import UNREADABLE, from_base64, read
 from duologue_google.turns import blocks_of, messages_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, MutableMapping
 
     from duologue.types import Message
     from duologue.wire import Frame
 
     from duologue_google.content import Content, FunctionResponse
+
+LONGEST_HISTORY = 4096
+"""Messages of a history that are kept, the newest."""
 
 _USED = ("model", "systemInstruction", "tools", "sessionResumption", "realtimeInputConfig", "historyConfig")
 """Keys of a setup that `SetUp` has fields for."""
@@ -57,8 +60,11 @@ class Requests:
         self._heard = False
         self._active = False
 
-    def decode(self, frame: Frame, names: Mapping[str, str]) -> tuple[list[ClientCommand], str | None]:
-        """Return a frame's commands, and what is wrong with it; `names` are the functions of the open calls."""
+    def decode(self, frame: Frame, names: MutableMapping[str, str]) -> tuple[list[ClientCommand], str | None]:
+        """Return a frame's commands, and what is wrong with it; `names` are the functions of the open calls.
+
+        Calls that it answers are taken out of them.
+        """
         if self._set_up and self._setup is None:
             block = _microphone(frame)
             if block is not None:
@@ -73,7 +79,7 @@ class Requests:
             return commands, "Request contains an invalid argument: no known message"
         return commands, None
 
-    def _commands(self, message: wire.ClientMessage, names: Mapping[str, str]) -> Iterator[ClientCommand]:
+    def _commands(self, message: wire.ClientMessage, names: MutableMapping[str, str]) -> Iterator[ClientCommand]:
         if message.setup is not None and not self._set_up:
             yield from self._begin(message.setup)
         if not self._set_up:
@@ -112,7 +118,7 @@ class Requests:
             yield made
 
     def _remember(self, content: wire.ClientContent) -> Iterator[ClientCommand]:
-        self._told += messages_of(content.turns or ())
+        self._told = [*self._told, *messages_of(content.turns or ())][-LONGEST_HISTORY:]
         if content.turn_complete:
             yield from self._start()
 
@@ -164,11 +170,12 @@ class Requests:
             self._heard = False
             yield CommitTurn()
 
-    def _result(self, response: FunctionResponse, names: Mapping[str, str]) -> Iterator[ClientCommand]:
-        call_id = response.id or next((i for i, name in names.items() if name == response.name), "")
-        name = response.name or names.get(call_id, "")
+    def _result(self, response: FunctionResponse, names: MutableMapping[str, str]) -> Iterator[ClientCommand]:
         if response.will_continue:
             return  # a part of a result; the whole one follows
+        call_id = response.id or next((i for i, name in names.items() if name == response.name), "")
+        name = response.name or names.get(call_id, "")
+        names.pop(call_id, None)
         yield AnswerCall(call_id, name, content_of(response))
 
 

@@ -169,11 +169,13 @@ class Sender:
     def _commit(self) -> list[Frame]:
         active, self._active = self._active, False
         if self._exchange.gated:
-            if self._text or not active:
-                self._waits.append("commit")
+            if "commit" not in self._waits and (self._text or not active):
+                self._waits.append("commit")  # one question asks for all that waits
             return [ACTIVITY_END] if active else []  # the end of an activity is never held back
         if self._text:
             self._exchange.own_cut = self._exchange.replying
+        if not self._exchange.replying:
+            self._exchange.muted = False  # the reply that was stopped never began: what comes now answers this
         frames = self._manual_end(active) if self._manual else self._automatic_end()
         self._unasked = self._heard = False
         return frames
@@ -195,7 +197,9 @@ class Sender:
     def _stop(self) -> list[Frame]:
         exchange = self._exchange
         if exchange.gated:
-            self._waits.append("stop")  # the model is silent; what it makes of the result is what is not wanted
+            self._waits += (
+                () if "stop" in self._waits else ("stop",)
+            )  # the model is silent; what it makes of the result is what is not wanted
             return []
         if self._manual and self._cuts:
             if self._active:

@@ -10,6 +10,7 @@ from duologue.errors import UnsupportedFormat
 from duologue.formats import parse_format
 from duologue.wire import KeepAlive, LinkPolicy, WireSession
 
+from duologue_google.addresses import from_environment
 from duologue_google.codec import GeminiCodec
 from duologue_google.models import ModelTraits, resolve_model
 from duologue_google.options import LiveOptions
@@ -54,6 +55,7 @@ class LiveTransport:
     """
 
     vertex = False
+    base_url_variable = ""
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class LiveTransport:
         settings: Mapping[str, Any],
     ) -> None:
         self.model = model
-        self.base_url = base_url
+        self.base_url = base_url or from_environment(self.base_url_variable)
         self.options = LiveOptions.of({"language_code": language_code, **settings})
         self._ssl = ssl
         self._capture = capture

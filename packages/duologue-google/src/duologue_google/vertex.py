@@ -60,7 +60,7 @@ class VertexLiveTransport(LiveTransport):
         credentials: credentials of google-auth, or a function, async or not, that returns a token; default the
             Application Default Credentials. Asked before each connection, off the loop.
         api_key: a key, for Vertex AI in express mode: no project, no location, no credentials.
-        base_url: another server that speaks this protocol.
+        base_url: another server that speaks this protocol. Default GOOGLE_VERTEX_BASE_URL, else Google.
         ssl: a TLS context of your own.
         capture: a file that records each session.
         api_version: default v1beta1.
@@ -78,6 +78,7 @@ class VertexLiveTransport(LiveTransport):
     """
 
     vertex = True
+    base_url_variable = "GOOGLE_VERTEX_BASE_URL"
 
     def __init__(
         self,

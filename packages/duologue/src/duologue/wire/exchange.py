@@ -159,10 +159,8 @@ class Exchange:
         connection = self.keeper.current
         known_by = self._calls.answered(answer.tool_use_id)
         self._quiet.answered(answer.tool_use_id)
-        if self._at_calls and not self._quiet.calls:
-            self._counted = (
-                False  # the model waited for this: what it says next answers it, in the same turn or another
-            )
+        if self._at_calls:
+            self._counted = False  # the model waited: what it says next answers this, in the same turn or another
         if connection is not None and known_by != connection.number:
             told = answer.tool_use_id in self._told  # the history was faster than the answer
             await self.say(answer, instead=(*(() if told else (result_as_text(answer),)), CommitTurn()))
