@@ -108,8 +108,16 @@ class SessionPlan:
         return self.detection is None or (self.detection.mode != "manual" and self.detection.create_response)
 
     def session(self) -> SessionObject:
-        """The session object that asks for all of it."""
+        """The session object that asks for all of it.
+
+        Raises:
+            ConfigurationError: an option that this kind of turn detection, or this transcription, doesn't have.
+        """
         options = self.options
+        mode = "server" if self.detection is None else self.detection.mode
+        for name, of in (("idle_timeout_ms", "server"), ("eagerness", "semantic")):
+            if getattr(options, name) is not None and mode != of:
+                raise ConfigurationError(f"{name} is for {of} turn detection, and this is {mode}", provider=PROVIDER)
         tools = [tool.wire() for tool in self.tools] + [{"type": "mcp", **server} for server in options.mcp]
         reduction = options.noise_reduction
         return SessionObject(

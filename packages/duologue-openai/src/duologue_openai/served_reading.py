@@ -24,9 +24,11 @@ from duologue.wire import (
 
 from duologue_openai import client_events as c
 from duologue_openai import server_events as s
+from duologue_openai.listening import bounded
 from duologue_openai.plan import PCM
 from duologue_openai.requests import BUSY
 from duologue_openai.response_object import ResponseConfig
+from duologue_openai.served_conversation import REMEMBERED
 from duologue_openai.served_reply import ServedItem
 from duologue_openai.served_session import Refused
 from duologue_openai.speaking import MIN_COMMIT_MS
@@ -203,6 +205,7 @@ class Reading:
                 except msgspec.MsgspecError:
                     raise Refused("invalid_value", "The arguments are no JSON object.", "item.arguments") from None
                 self._past_calls[call_id] = CallRecord(call_id, item.name or "", arguments)
+                bounded(self._past_calls, REMEMBERED)
                 return []
             case "mcp_approval_response":
                 return [ProviderCommand("conversation.item.create", {"item": msgspec.to_builtins(item)})]
