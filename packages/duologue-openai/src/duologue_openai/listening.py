@@ -50,6 +50,9 @@ KINDS = frozenset(
     str(kind.__struct_config__.tag) for kind in getattr(s.ServerEvent, "__args__", ()) if kind.__struct_config__.tag
 )
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What reading a frame may raise."""
+
 REMEMBERED = 256
 """Names that are kept of what the server may never come back to."""
 
@@ -86,12 +89,14 @@ class Listener:
 
     def hear(self, message: ServerEvent, frame: Frame) -> list[Event]:
         """Turn a message into events; `frame` is what it was read from."""
-        if (self.asides or self._marks) and (told := self._of_aside(message, frame)) is not None:
-            return told
         try:
+            if (self.asides or self._marks) and (told := self._of_aside(message, frame)) is not None:
+                return told
             return self._events(message, frame)
         except DuologueError as exc:
             return [Problem(exc)]
+        except UNREADABLE as exc:  # in a part that only the verbatim reading looks at
+            return [self.malformed(str(exc))]
 
     def malformed(self, why: str) -> Event:
         """A frame can't be read."""
@@ -102,7 +107,7 @@ class Listener:
         """A frame is of no known kind, or not as that kind is; the end of a reply counts all the same."""
         try:
             whole = msgspec.json.decode(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             whole = None
         kind = whole.get("type") if isinstance(whole, dict) else None
         if not isinstance(kind, str):

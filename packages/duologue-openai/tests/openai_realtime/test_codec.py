@@ -511,6 +511,14 @@ def test_garbage_is_a_problem(frame):
     assert isinstance(event.exception, RemoteProtocolError)
 
 
+@pytest.mark.parametrize("part", [b'"x":"\xff"', b'"x":' + b"[" * 50_000 + b"]" * 50_000])
+def test_garbage_in_a_part_that_nobody_reads_is_no_exception(part):
+    for kind in (b"rate_limits.updated", b"session.updated", b"response.created"):
+        frame = b'{"type":"' + kind + b'","rate_limits":[],"session":{},"response":{"id":"r"},' + part + b"}"
+        for event in standing().decode(frame):
+            assert isinstance(event, Problem | ProviderEvent)
+
+
 def test_two_codecs_say_the_same_for_text_and_binary_frames():
     frame = json.dumps({"type": "response.output_text.delta", "response_id": "r", "item_id": "i", "delta": "x"})
     assert standing().decode(frame) == standing().decode(frame.encode())

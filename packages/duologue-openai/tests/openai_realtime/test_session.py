@@ -371,6 +371,18 @@ async def test_a_reply_aside_comes_with_its_metadata():
 
 
 @virtual_time
+async def test_remote_tools_are_approved_and_items_deleted():
+    async with talk(model()) as scene:
+        session = scene.agent.session
+        await session.approve("m1", False, reason="no")
+        await session.send_event("conversation.item.delete", {"item_id": "nothing"})
+        problem = await scene.until(Problem)
+        assert "our conversation.item.delete" in str(problem.exception)
+        with pytest.raises(ConfigurationError):
+            await session.send_event("nonsense")
+
+
+@virtual_time
 async def test_settings_that_are_refused_fail_the_connection():
     async with WireServer(OpenAIServerCodec, model()) as server:
         transport = OpenAIRealtimeTransport("sk-secret-key", base_url=server.url, extra={"temperature": 0.8})
