@@ -122,7 +122,7 @@ class SessionPlan:
         reduction = options.noise_reduction
         return SessionObject(
             type="realtime",
-            instructions=self.system,
+            instructions=self.system if self.system or options.prompt is None else None,  # a stored prompt has its own
             output_modalities=[options.modality],
             max_output_tokens=options.max_output_tokens,
             audio=Audio(
@@ -136,7 +136,7 @@ class SessionPlan:
                     format=wire_format(self.output_format), voice=_voice(self.voice), speed=options.speed
                 ),
             ),
-            tools=tools,
+            tools=tools if tools or options.prompt is None else None,
             tool_choice=_plain(options.tool_choice),
             parallel_tool_calls=options.parallel_tool_calls,
             reasoning=None if options.reasoning is None else {"effort": options.reasoning},
