@@ -6,23 +6,21 @@ A test compares, so that the page is never out of date. Run it as `just provider
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
+import duologue_google
 from duologue import Capabilities
 from duologue.voice.config import RealtimeConfig, VADMode
 from duologue.voice.profiles import GEMINI, GEMINI_VOICES, LOCAL, OPENAI, OPENAI_VOICES, VERTEX, say
+from duologue.wire import Opening
+from duologue_google import GeminiCodec, LiveOptions
+from duologue_google.plan import make_plan
+from duologue_local.session import CAPABILITIES as LOCAL_CAPABILITIES
+from duologue_openai import OpenAICodec
+from duologue_openai.plan import SessionPlan as OpenAIPlan
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "providers.md"
-
-PROVIDERS = {
-    "openai": ("duologue_openai.plan", lambda plan: plan.SessionPlan().capabilities),
-    "gemini": ("duologue_google.models", None),
-    "local": ("duologue_local.session", lambda session: session.CAPABILITIES),
-}
-"""Where the capabilities of a session with default settings are found; None: they depend on the model."""
 
 TITLES = {"openai": "`openai`", "gemini": "`gemini`, `vertex`", "local": "`local`"}
 MEANING = {
@@ -47,13 +45,15 @@ MEANING = {
 }
 
 
-def capabilities(name: str) -> Capabilities | None:
-    """The capabilities of a provider's session with default settings, if its package is here and says so."""
-    module, find = PROVIDERS[name]
-    if find is None or importlib.util.find_spec(module.partition(".")[0]) is None:
-        return None
-    found: Capabilities = find(importlib.import_module(module))
-    return found
+def capabilities() -> dict[str, Capabilities]:
+    """The capabilities of each provider's sessions with default settings."""
+    model = duologue_google.STABLE_MODEL
+    gemini = make_plan(model=model, resource=f"models/{model}", options=LiveOptions())
+    return {
+        "openai": OpenAICodec(OpenAIPlan()).capabilities,
+        "gemini": GeminiCodec(gemini, Opening()).capabilities,
+        "local": LOCAL_CAPABILITIES,
+    }
 
 
 def shown(value: Any) -> str:
@@ -73,7 +73,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def can_do() -> str:
     """What sessions can do."""
-    known = {name: found for name in PROVIDERS if (found := capabilities(name)) is not None}
+    known = capabilities()
     fields = [field.name for field in dataclasses.fields(Capabilities)]
     rows = [[MEANING[f], f"`{f}`", *(shown(getattr(found, f)) for found in known.values())] for f in fields]
     return table(["A session", "`Capabilities.`", *(TITLES[name] for name in known)], rows)
@@ -137,7 +137,7 @@ with default settings; `agent.session.capabilities` tells those of yours.
 
 {can_do()}
 
-What a Gemini session can do depends on its model.
+What a Gemini session can do depends on its model; the column is for `{duologue_google.STABLE_MODEL}`.
 
 ## Where the settings of `RealtimeConfig` arrive
 

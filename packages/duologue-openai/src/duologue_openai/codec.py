@@ -29,7 +29,7 @@ from duologue.wire import (
 )
 
 from duologue_openai import client_events as c
-from duologue_openai.listening import Listener
+from duologue_openai.listening import UNREADABLE, Listener
 from duologue_openai.plan import PCM, PROVIDER, SessionPlan, ToolPlan, tool_plans, wire_detection
 from duologue_openai.reply_events import AudioDelta
 from duologue_openai.requests import Requests
@@ -96,7 +96,7 @@ class OpenAICodec(Codec):
         """Turn one event of the server into ours."""
         try:
             message = _decode(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        except UNREADABLE as exc:
             events = self._listener.unreadable(frame, exc)
         else:
             if type(message) is AudioDelta and message.response_id not in self._asides:

@@ -50,6 +50,12 @@ KINDS = frozenset(
     str(kind.__struct_config__.tag) for kind in getattr(s.ServerEvent, "__args__", ()) if kind.__struct_config__.tag
 )
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What reading a frame may raise."""
+
+REMEMBERED = 256
+"""Names that are kept of what the server may never come back to."""
+
 _NOT_ACTIVE = "response_cancel_not_active"
 
 
@@ -70,24 +76,27 @@ class Listener:
         self._session = ("", "")
         self._utterances = Utterances()
         self._calls = CallItems()
-        self._spoken: set[str] = set()
-        self._marks: set[str] = set()
+        self._spoken: dict[str, None] = {}
+        self._marks: dict[str, None] = {}
         self.asides: set[str] = set()
 
     def asked_aside(self, config: Mapping[str, Any]) -> None:
         """An out-of-band reply was asked for."""
         mark = ((config.get("response") or {}).get("metadata") or {}).get(MARK)
         if isinstance(mark, str):
-            self._marks.add(mark)
+            self._marks[mark] = None
+            bounded(self._marks)
 
     def hear(self, message: ServerEvent, frame: Frame) -> list[Event]:
         """Turn a message into events; `frame` is what it was read from."""
-        if (self.asides or self._marks) and (told := self._of_aside(message, frame)) is not None:
-            return told
         try:
+            if (self.asides or self._marks) and (told := self._of_aside(message, frame)) is not None:
+                return told
             return self._events(message, frame)
         except DuologueError as exc:
             return [Problem(exc)]
+        except UNREADABLE as exc:  # in a part that only the verbatim reading looks at
+            return [self.malformed(str(exc))]
 
     def malformed(self, why: str) -> Event:
         """A frame can't be read."""
@@ -98,7 +107,7 @@ class Listener:
         """A frame is of no known kind, or not as that kind is; the end of a reply counts all the same."""
         try:
             whole = msgspec.json.decode(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             whole = None
         kind = whole.get("type") if isinstance(whole, dict) else None
         if not isinstance(kind, str):
@@ -136,7 +145,8 @@ class Listener:
                 ended = self._utterances.end("user", message.item_id, "")
                 return [*ended, Problem(problem(message.error, "the user's transcript"))]
             case s.UserBegan():
-                self._spoken.add(message.item_id)
+                self._spoken[message.item_id] = None
+                bounded(self._spoken)
                 self.requests += self._gate.user_began()
                 return [SpeechStarted(message.item_id)]  # audio_start_ms counts the audio sent, not the session's time
             case s.UserEnded():
@@ -184,7 +194,7 @@ class Listener:
 
     def _committed(self, message: s.InputCommitted) -> list[Event]:
         if message.item_id in self._spoken:
-            self._spoken.discard(message.item_id)
+            del self._spoken[message.item_id]
             return []
         # Nobody said when this speech began: a first, empty piece places it before the reply to it.
         return [TranscriptDelta("user", "", item_id=message.item_id)] if self._transcribes else []
@@ -253,7 +263,7 @@ class Listener:
             mark = (message.response.metadata or {}).get(MARK)
             if not isinstance(mark, str) or mark not in self._marks:
                 return None
-            self._marks.discard(mark)
+            del self._marks[mark]
             self.asides.add(message.response.id)
         elif isinstance(message, r.ResponseDone):
             if message.response.id not in self.asides:
@@ -262,6 +272,12 @@ class Listener:
         elif getattr(message, "response_id", None) not in self.asides:
             return None
         return [_verbatim(message, frame)]
+
+
+def bounded(kept: dict[str, Any], most: int = REMEMBERED) -> None:
+    """Let go of the oldest."""
+    while len(kept) > most:
+        del kept[next(iter(kept))]
 
 
 def _verbatim(message: ServerEvent, frame: Frame) -> ProviderEvent:

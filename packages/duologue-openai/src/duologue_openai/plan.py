@@ -108,13 +108,21 @@ class SessionPlan:
         return self.detection is None or (self.detection.mode != "manual" and self.detection.create_response)
 
     def session(self) -> SessionObject:
-        """The session object that asks for all of it."""
+        """The session object that asks for all of it.
+
+        Raises:
+            ConfigurationError: an option that this kind of turn detection, or this transcription, doesn't have.
+        """
         options = self.options
+        mode = "server" if self.detection is None else self.detection.mode
+        for name, of in (("idle_timeout_ms", "server"), ("eagerness", "semantic")):
+            if getattr(options, name) is not None and mode != of:
+                raise ConfigurationError(f"{name} is for {of} turn detection, and this is {mode}", provider=PROVIDER)
         tools = [tool.wire() for tool in self.tools] + [{"type": "mcp", **server} for server in options.mcp]
         reduction = options.noise_reduction
         return SessionObject(
             type="realtime",
-            instructions=self.system,
+            instructions=self.system if self.system or options.prompt is None else None,  # a stored prompt has its own
             output_modalities=[options.modality],
             max_output_tokens=options.max_output_tokens,
             audio=Audio(
@@ -128,7 +136,7 @@ class SessionPlan:
                     format=wire_format(self.output_format), voice=_voice(self.voice), speed=options.speed
                 ),
             ),
-            tools=tools,
+            tools=tools if tools or options.prompt is None else None,
             tool_choice=_plain(options.tool_choice),
             parallel_tool_calls=options.parallel_tool_calls,
             reasoning=None if options.reasoning is None else {"effort": options.reasoning},

@@ -9,6 +9,7 @@ from duologue.events import SpeechStarted, SpeechStopped, ToolInputDelta, ToolUs
 
 from duologue_openai import server_events as s
 from duologue_openai.items import Item, Part
+from duologue_openai.listening import bounded
 from duologue_openai.response_object import ResponseConfig
 from duologue_openai.served_reply import ServedItem, ServedReply
 
@@ -96,6 +97,7 @@ class ServedConversation:
             item_id = self._utterance = self.name("item")
             if event.item_id:
                 self._heard[event.item_id] = item_id
+                bounded(self._heard, REMEMBERED)
             else:
                 self._unheard.append(item_id)
             return [s.UserBegan(item_id=item_id, audio_start_ms=audio_ms)]
@@ -108,9 +110,9 @@ class ServedConversation:
         if not item_id:
             item_id = self._unheard.popleft() if self._unheard else self.name("item")
             self._heard[event.item_id] = item_id
-            if len(self._heard) > REMEMBERED:
-                del self._heard[next(iter(self._heard))]
+            bounded(self._heard, REMEMBERED)
         text = self._texts[item_id] = self._texts.get(item_id, "") + event.delta
+        bounded(self._texts, REMEMBERED)
         said: list[Server] = [s.HeardDelta(item_id=item_id, delta=event.delta)] if event.delta else []
         if event.final:
             del self._texts[item_id]
@@ -177,8 +179,7 @@ class ServedConversation:
             return reply.arguments(item_id, event.partial_json)
         del self._call_items[call_id]
         self.calls[call_id] = reply.items[item_id].item.name or ""
-        if len(self.calls) > REMEMBERED:
-            del self.calls[next(iter(self.calls))]
+        bounded(self.calls, REMEMBERED)
         return reply.close(item_id)
 
     def cut(self, response_id: str) -> list[Server]:

@@ -24,9 +24,11 @@ from duologue.wire import (
 
 from duologue_openai import client_events as c
 from duologue_openai import server_events as s
+from duologue_openai.listening import UNREADABLE, bounded
 from duologue_openai.plan import PCM
 from duologue_openai.requests import BUSY
 from duologue_openai.response_object import ResponseConfig
+from duologue_openai.served_conversation import REMEMBERED
 from duologue_openai.served_reply import ServedItem
 from duologue_openai.served_session import Refused
 from duologue_openai.speaking import MIN_COMMIT_MS
@@ -74,7 +76,7 @@ class Reading:
         try:
             try:
                 event = _decode(frame)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            except UNREADABLE as exc:
                 event_id = _id_in(frame)
                 raise _unreadable(frame, exc) from None
             if type(event) is c.InputAppend:
@@ -135,7 +137,10 @@ class Reading:
     # -- the session ----------------------------------------------------------------------------------
 
     def _update(self, frame: Frame, said: list[Server]) -> list[ClientCommand]:
-        change = msgspec.json.decode(frame)["session"]
+        try:
+            change = msgspec.json.decode(frame)["session"]
+        except UNREADABLE as exc:  # in a part that the first reading skipped
+            raise Refused("invalid_json", f"That is no JSON: {exc}") from None
         session = self._session
         session.update(change, spoken=self._conversation.spoken)
         self._format = session.format("input")
@@ -203,6 +208,7 @@ class Reading:
                 except msgspec.MsgspecError:
                     raise Refused("invalid_value", "The arguments are no JSON object.", "item.arguments") from None
                 self._past_calls[call_id] = CallRecord(call_id, item.name or "", arguments)
+                bounded(self._past_calls, REMEMBERED)
                 return []
             case "mcp_approval_response":
                 return [ProviderCommand("conversation.item.create", {"item": msgspec.to_builtins(item)})]
@@ -291,7 +297,7 @@ def _checked_id(event_id: str | None) -> str | None:
 def _id_in(frame: Frame) -> str | None:
     try:
         found = msgspec.json.decode(frame)["event_id"]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
+    except (*UNREADABLE, LookupError, TypeError):
         return None
     return found if isinstance(found, str) and len(found) <= LONGEST_ID else None
 
@@ -299,7 +305,7 @@ def _id_in(frame: Frame) -> str | None:
 def _unreadable(frame: Frame, exc: Exception) -> Refused:
     try:
         whole = msgspec.json.decode(frame)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return Refused("invalid_json", f"That is no JSON: {exc}")
     kind = whole.get("type") if isinstance(whole, dict) else None
     if not isinstance(kind, str):

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _encode = msgspec.json.Encoder().encode
 
+MOST_HELD = 1024
+"""Answers that wait for the session to stand; a client that asks for more before that gets none."""
+
 _ENDS: dict[StopReason, tuple[str, dict[str, Any]]] = {
     StopReason.end_turn: ("completed", {}),
     StopReason.tool_use: ("completed", {}),
@@ -90,7 +93,7 @@ class OpenAIServerCodec(ServerCodec):
         frames = list(map(self._frame, answers))
         if self._started:
             self.outgoing += frames
-        else:
+        elif len(self._held) < MOST_HELD:
             self._held += frames  # the client is told nothing before `session.created`
         self._hot = None
         return commands

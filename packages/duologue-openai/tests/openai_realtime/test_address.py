@@ -103,6 +103,11 @@ async def test_what_the_protocol_has_no_word_for_is_refused_before_dialling():
         await transport.connect(system="", tools=[], output_audio_format="audio/opus")
     with pytest.raises(ConfigurationError, match="threshold"):
         await transport.connect(system="", tools=[], turn_detection=TurnDetection("semantic", threshold=0.4))
+    manual = TurnDetection("manual")
+    with pytest.raises(ConfigurationError, match="idle_timeout_ms"):
+        await transport.connect(system="", tools=[], turn_detection=manual, options={"idle_timeout_ms": 5000})
+    with pytest.raises(ConfigurationError, match="eagerness"):
+        await transport.connect(system="", tools=[], options={"eagerness": "low"})
     with pytest.raises(ConfigurationError, match="transcription"):
         await transport.connect(system="", tools=[], options={"transcription": {"model": 5}})
 

@@ -114,6 +114,15 @@ def test_the_session_opens_with_its_settings_and_the_history():
     assert len({frame["event_id"] for frame in frames}) == 5
 
 
+def test_a_stored_prompt_keeps_what_it_says_unless_something_else_is_said():
+    prompt = OpenAIOptions(prompt={"id": "pmpt_1"})
+    fields = SessionPlan(options=prompt).session_fields()
+    assert "instructions" not in fields
+    assert "tools" not in fields
+    assert SessionPlan(system="Hi", options=prompt).session_fields()["instructions"] == "Hi"
+    assert SessionPlan().session_fields()["instructions"] == ""
+
+
 def test_the_session_stands_once_its_settings_are_taken():
     codec = OpenAICodec(SessionPlan())
     codec.opening()
@@ -346,6 +355,18 @@ def test_truncation_never_exceeds_what_was_received():
     assert say(codec, Truncate("i1", -3))[0]["audio_end_ms"] == 0
 
 
+def test_a_truncation_that_is_refused_names_itself_and_silences_nothing():
+    codec = standing()
+    reply(codec)
+    speak(codec)
+    done(codec)
+    [cut] = say(codec, Truncate("i1", 30))
+    [event] = fault(codec, "invalid_value", cut["event_id"], param="audio_end_ms")
+    assert isinstance(event, Problem)
+    assert "our truncate" in str(event.exception)
+    assert say(codec, CommitTurn())[0]["type"] == "response.create"
+
+
 def test_what_was_never_heard_is_not_truncated():
     codec = standing()
     assert say(codec, Truncate("i1", 0)) == []
@@ -495,6 +516,24 @@ def test_an_aside_reply_is_verbatim_and_holds_nobody_up():
     assert [f["type"] for f in sent(codec)] == ["response.create"]
 
 
+def test_results_of_asides_and_strange_errors_are_told():
+    codec = standing()
+    reply(codec)
+    [problem, end] = done(codec, status="failed", status_details={"error": "nonsense"})
+    assert isinstance(problem, Problem)
+    assert end.usage is None
+    reply(codec, "r2")
+    events = done(codec, "r2", usage={"input_tokens": "many"})
+    assert events[-1].usage.input_tokens == 0
+    [event] = hear(codec, "input_audio_buffer.cleared")
+    assert isinstance(event, ProviderEvent)
+    whole = {"id": "m", "type": "mcp_call", "status": "completed"}
+    [event] = hear(codec, "response.output_item.done", response_id="r2", item=whole)
+    assert event.data["item"] == whole
+    [event] = hear(codec, "response.output_item.added", response_id="r2", item={"type": "function_call"})
+    assert isinstance(event, Problem)
+
+
 def test_a_raw_event_is_checked():
     codec = standing()
     with pytest.raises(ConfigurationError):
@@ -509,6 +548,14 @@ def test_garbage_is_a_problem(frame):
     [event] = standing().decode(frame)
     assert isinstance(event, Problem)
     assert isinstance(event.exception, RemoteProtocolError)
+
+
+@pytest.mark.parametrize("part", [b'"x":"\xff"', b'"x":' + b"[" * 50_000 + b"]" * 50_000])
+def test_garbage_in_a_part_that_nobody_reads_is_no_exception(part):
+    for kind in (b"rate_limits.updated", b"session.updated", b"response.created"):
+        frame = b'{"type":"' + kind + b'","rate_limits":[],"session":{},"response":{"id":"r"},' + part + b"}"
+        for event in standing().decode(frame):
+            assert isinstance(event, Problem | ProviderEvent)
 
 
 def test_two_codecs_say_the_same_for_text_and_binary_frames():

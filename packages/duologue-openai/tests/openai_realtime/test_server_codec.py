@@ -158,6 +158,51 @@ def test_what_makes_no_sense_is_answered(frame, code):
     assert answer["error"]["code"] == code
 
 
+def test_garbage_in_a_part_that_nobody_reads_is_answered():
+    codec = served()
+    assert codec.decode(b'{"type":"session.update","session":{"type":"realtime"},"x":"\xff"}') == []
+    assert json.loads(codec.outgoing[0])["error"]["code"] == "invalid_json"
+
+
+def test_kinds_of_items_and_content_are_checked():
+    codec = served()
+    message = {"type": "message", "role": "user"}
+    for item in (
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "["},
+        {"type": "nonsense"},
+        {**message, "content": [{"type": "output_text", "text": "x"}]},
+        {**message, "content": [{"type": "input_image", "image_url": "https://example.com/x.png"}]},
+        {**message, "content": [{"type": "input_image", "image_url": "data:image/png;base64,A"}]},
+        {**message, "id": "x" * 33, "content": []},
+    ):
+        assert refusal(codec, "conversation.item.create", item=item) == "invalid_value"
+    code = refusal(codec, "conversation.item.create", item={**message, "content": []}, previous_item_id="nobody")
+    assert code == "invalid_value"
+    audio = {**message, "content": [{"type": "input_audio", "audio": "AAA="}]}
+    [command], _ = say(codec, "conversation.item.create", item=audio)
+    assert command.block.data == b"\0\0"
+    approval = {"type": "mcp_approval_response", "approval_request_id": "m1", "approve": True}
+    [command], _ = say(codec, "conversation.item.create", item=approval)
+    assert command.data["item"]["approve"] is True
+
+
+def test_transcripts_of_several_utterances_find_their_items():
+    codec = served(audio={"input": {"transcription": {"model": "x"}}})
+    frames = told(codec, SpeechStarted("u1"), SpeechStopped("u1"), SpeechStarted("u2"), SpeechStopped("u2"))
+    first, second = [f["item_id"] for f in frames if f["type"] == "input_audio_buffer.speech_started"]
+    frames = told(
+        codec,
+        TranscriptDelta("user", "two", final=True, item_id="u2"),
+        TranscriptDelta("user", "one", final=True, item_id="u1"),
+        TranscriptDelta("user", "three", final=True, item_id="u3"),
+    )
+    whole = {f["transcript"]: f["item_id"] for f in frames if f["type"].endswith("completed")}
+    assert (whole["one"], whole["two"]) == (first, second)
+    assert whole["three"] not in (first, second)
+    _, [item] = say(codec, "conversation.item.retrieve", item_id=first)
+    assert item["item"]["content"][0]["transcript"] == "one"
+
+
 def test_audio_is_committed_from_100_ms_on():
     codec = served(audio={"input": {"turn_detection": None}})
     assert refusal(codec, "input_audio_buffer.commit") == "input_audio_buffer_commit_empty"

@@ -371,6 +371,42 @@ async def test_a_reply_aside_comes_with_its_metadata():
 
 
 @virtual_time
+async def test_what_is_asked_in_a_gap_goes_to_the_next_connection():
+    from duologue.wire import ProviderCommand
+
+    asked = []
+
+    async def brain(peer: Peer) -> None:
+        if peer.number == 1:
+            await peer.expect(UpdateSession)
+            await peer.expect(SendContent)
+            peer.abort()
+        else:
+            asked.append(await peer.expect(ProviderCommand, lambda c: c.kind == "response.create"))
+
+    async with talk(brain) as scene:
+        await scene.agent.send(TextBlock("hi"), respond=False)
+        await scene.until(Reconnecting)
+        await scene.agent.session.ask_aside("Sum up.")
+        await scene.until(Reconnected)
+        async with asyncio.timeout(10):
+            while not asked:
+                await asyncio.sleep(0.01)
+
+
+@virtual_time
+async def test_remote_tools_are_approved_and_items_deleted():
+    async with talk(model()) as scene:
+        session = scene.agent.session
+        await session.approve("m1", False, reason="no")
+        await session.send_event("conversation.item.delete", {"item_id": "nothing"})
+        problem = await scene.until(Problem)
+        assert "our conversation.item.delete" in str(problem.exception)
+        with pytest.raises(ConfigurationError):
+            await session.send_event("nonsense")
+
+
+@virtual_time
 async def test_settings_that_are_refused_fail_the_connection():
     async with WireServer(OpenAIServerCodec, model()) as server:
         transport = OpenAIRealtimeTransport("sk-secret-key", base_url=server.url, extra={"temperature": 0.8})

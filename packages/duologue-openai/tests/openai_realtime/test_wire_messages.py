@@ -125,3 +125,24 @@ def test_the_official_client_reads_our_session_settings_field_by_field():
     known = set(RealtimeSessionCreateRequest.model_fields)
     assert set(fields) <= known
     assert not {"temperature", "modalities", "input_audio_format", "voice", "turn_detection"} & set(fields)
+
+
+@pytest.mark.clients
+def test_the_official_client_has_the_same_fields():
+    """Of sessions, of replies that are asked for, of their audio, and of items' content."""
+    from duologue_openai.response_object import ResponseConfig, ResponseObject
+    from duologue_openai.session_object import AudioOutput
+    from openai.types import realtime as official
+    from openai.types.realtime.realtime_audio_config_input import RealtimeAudioConfigInput
+    from openai.types.realtime.realtime_audio_config_output import RealtimeAudioConfigOutput
+    from openai.types.realtime.realtime_response_create_params import RealtimeResponseCreateParams
+
+    def ours(struct):
+        return set(struct.__struct_fields__)
+
+    echoed = {"id", "object", "expires_at"}
+    assert ours(SessionObject) - echoed == set(official.RealtimeSessionCreateRequest.model_fields)
+    assert ours(ResponseConfig) == set(RealtimeResponseCreateParams.model_fields)
+    assert ours(ResponseObject) == set(official.RealtimeResponse.model_fields)
+    assert ours(AudioInput) == set(RealtimeAudioConfigInput.model_fields)
+    assert ours(AudioOutput) == set(RealtimeAudioConfigOutput.model_fields)

@@ -594,6 +594,28 @@ async def test_a_failing_tool_is_told_to_the_model_and_to_on_error():
     assert [error.message for error in errors] == ["tool broken: RuntimeError: out of order"]
 
 
+@virtual_time
+async def test_a_tool_past_its_time_limit_is_told_to_both():
+    errors = []
+
+    async def endless(city: str) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    tools = [Tool("endless", endless, timeout=2)]
+    transport = ScriptedTransport([Expect(Committed), *call("endless"), Expect(CallAnswered), *speech("Sorry.")])
+    voice = voice_on(transport, RealtimeConfig(tools=tools))
+
+    @voice.on_error
+    async def tell(error):
+        errors.append(error.message)
+
+    async with voice.connect() as session:
+        await session.send_text("a")
+        await session.wait_until_idle()
+    assert errors == ["tool endless: endless was stopped at its time limit of 2 s"]
+
+
 async def test_arguments_that_do_not_fit_are_told_to_the_model():
     transport = ScriptedTransport(
         [Expect(Committed), *call("get_weather", '{"town": 5}'), Expect(CallAnswered), *speech("Sorry.")]

@@ -72,10 +72,12 @@ class Answers:
         self._open[event.tool_use_id] = _Asking(request, self._callbacks)
         self._go_on(event.tool_use_id)
 
-    def stop(self, tool_use_id: str) -> None:
-        """The call needs no answer any more."""
-        if self._open.pop(tool_use_id, None) is not None:
-            self._runner.stop(tool_use_id)
+    def stop(self, tool_use_id: str) -> bool:
+        """The call needs no answer any more; whether it was still on its way to one."""
+        if self._open.pop(tool_use_id, None) is None:
+            return False
+        self._runner.stop(tool_use_id)
+        return True
 
     async def close(self) -> None:
         """End what runs."""

@@ -90,10 +90,13 @@ class Courier:
         self._tasks = TaskSet()
         self._thread: _CallThread | None = None
         self._busy = False
+        self._closed = False
         self._room = asyncio.Event()
 
     def put(self, function: Callable[..., Any], *news: Any) -> None:
-        """Add news."""
+        """Add news; after the end nobody hears of them."""
+        if self._closed:
+            return
         self._waiting.append((function, news))
         self._moved.set()
         if not self._tasks:
@@ -117,13 +120,15 @@ class Courier:
 
     async def close(self) -> None:
         """Bring what waits, for a second at most; a callback that hangs is left behind."""
+        self._closed = True
         try:
             async with asyncio.timeout(GOODBYE):
                 while self._waiting or self._busy:
                     self._room.clear()
                     await self._room.wait()
         except TimeoutError:
-            log.warning("callbacks of on_%s were too slow: %d news were dropped", self._name, len(self._waiting))
+            left = len(self._waiting) + self._busy
+            log.warning("callbacks of on_%s were too slow at the end: %d news were given up", self._name, left)
         await self._tasks.stop(GOODBYE)
         if self._thread is not None:
             self._thread.end()

@@ -262,8 +262,11 @@ class VoiceSession:
         match event:
             case ToolStarted():
                 self._answers.start(event)
-            case ToolCancelled() | ToolResult():
+            case ToolCancelled():
                 self._answers.stop(event.tool_use_id)
+            case ToolResult():
+                if self._answers.stop(event.tool_use_id) and event.is_error:  # past its time limit
+                    self._failed(f"tool {event.name}", str(event.content).removeprefix("error: "))
             case SpeechStarted() if not self._manual:
                 # also what plays though the provider has finished it is cut
                 self._tasks.start(self._agent.interrupt(), "interrupting")

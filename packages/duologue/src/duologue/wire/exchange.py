@@ -144,6 +144,13 @@ class Exchange:
             if connection.link.congested:
                 await connection.link.drain()
 
+    async def perform(self, command: Command) -> None:
+        """Send a command that must arrive and that no other connection is told again."""
+        while self.keeper.current is None:
+            await self._up.wait()
+            self.check_open()
+        await self.do(command)
+
     async def stop_reply(self) -> None:
         """Stop the reply; one that was asked for and has not begun is not asked for again."""
         self._quiet.stopped()

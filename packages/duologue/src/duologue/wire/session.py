@@ -224,11 +224,13 @@ class WireSession:
     async def perform(self, command: ProviderCommand) -> None:
         """Ask for something that only this provider knows; it means nothing to a later connection.
 
+        Waits while there is no connection.
+
         Raises:
             SessionClosed: the session has ended.
         """
         self._exchange.check_open()
-        await self._exchange.do(command)
+        await self._exchange.perform(command)
 
     def replay_from(self, history: Callable[[], Sequence[Message]]) -> None:
         """Ask here for what was said when a connection has to be told: the agent's history knows what was heard."""
