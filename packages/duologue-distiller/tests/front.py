@@ -29,7 +29,7 @@ class Front:
 
     async def __aenter__(self):
         self._listening = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = "http://127.0.0.1:%d" % self._listening.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_):
@@ -37,6 +37,8 @@ class Front:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(3):
+            await asyncio.sleep(0)  # sockets that were cut are closed in the next round of the loop
 
     def paths(self):
         return [path for path, _, _ in self.requests]
@@ -55,7 +57,7 @@ class Front:
                     await self._tunnel(head, reader, writer)
                     return
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                self.requests.append((path, headers, json.loads(body) if body else None))
+                self.requests.append((path, headers, json.loads(body) if body[:1] == b"{" else body))
                 status, answer = self._answer(path, self.requests[-1][2])
                 text = answer if isinstance(answer, str) else json.dumps(answer)
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
@@ -101,7 +103,11 @@ class Front:
                 pass
             target.close()
 
-        await asyncio.gather(pump(reader, down), pump(up, writer))
+        try:
+            await asyncio.gather(pump(reader, down), pump(up, writer))
+        finally:
+            down.transport.abort()
+            writer.transport.abort()
 
 
 @contextlib.asynccontextmanager

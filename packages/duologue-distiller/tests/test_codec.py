@@ -103,8 +103,20 @@ def test_a_message_is_read(message, events):
 
 @pytest.mark.parametrize(
     "frame",
-    ["", "{", "[]", "null", "5", '"x"', b"\xff\xfe", '{"type": 5}', "[" * 100_000, '{"type":"response.audio.delta","audio":"!"}']
-    + ['{"type":"response.text.delta","content":5}', '{"type":"session.created","capabilities":[1]}'],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "5",
+        '"x"',
+        b"\xff\xfe",
+        '{"type": 5}',
+        "[" * 100000,
+        '{"type":"response.audio.delta","audio":"!"}',
+        '{"type":"response.text.delta","content":5}',
+        '{"type":"session.created","capabilities":[1]}',
+    ],
 )
 def test_nonsense_is_a_problem_and_the_session_goes_on(frame):
     talk = Talk()
@@ -134,7 +146,9 @@ def test_no_mutation_of_a_message_raises(data):
     for _ in range(data.draw(st.integers(1, 6))):
         message = {**data.draw(st.sampled_from(kinds)), **data.draw(st.dictionaries(names, junk, max_size=2))}
         frame = json.dumps(message)
-        frame = data.draw(st.sampled_from([frame, frame[: len(frame) // 2], frame.replace(":", ",", 1), frame.encode()]))
+        frame = data.draw(
+            st.sampled_from([frame, frame[: len(frame) // 2], frame.replace(":", ",", 1), frame.encode()])
+        )
         talk.codec.decode(frame)
     talk.hear(CREATED)
     assert SOUND in talk.hear(AUDIO)
@@ -219,6 +233,14 @@ def test_a_stop_skips_one_agent():
     assert talk.hear(text("c", "B"), AUDIO) == [said("", True), CUT, AgentChanged("B"), said("c"), SOUND]
     assert talk.say(StopReply()) == [{"type": "response.cancel"}]
     assert talk.hear(AUDIO, DONE) == [said("", True), CUT]
+
+
+def test_a_stop_before_the_first_word_skips_the_first_agent():
+    talk = Talk()
+    talk.hear(CREATED, text("a", "A"), DONE, CREATED)
+    talk.say(StopReply())
+    assert talk.hear(text("b", "B"), AUDIO) == [AgentChanged("B"), said("b")]
+    assert talk.hear(text("c", "C"), AUDIO) == [said("", True), CUT, AgentChanged("C"), said("c"), SOUND]
 
 
 def test_a_stop_of_the_whole_response_stops_each_agent():
