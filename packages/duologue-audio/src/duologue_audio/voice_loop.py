@@ -13,6 +13,7 @@ from duologue.errors import AudioError, ConfigurationError, LocalProtocolError, 
 from duologue.events import AudioOutputDelta, Event, Interrupted, Problem, SpeechStarted, TurnComplete
 from duologue.tasks import TaskSet
 from duologue.transport import Capabilities, HearsPlayback
+from duologue.types import StopReason
 
 from duologue_audio.duplex import DuplexAudio
 from duologue_audio.ends import DuplexEnds, SplitEnds
@@ -249,8 +250,8 @@ class VoiceLoop:
                     await self._cut()
                 case SpeechStarted() if self._session_cuts():
                     await self._cut()
-                case TurnComplete(response_id=response_id):
-                    self._complete.add(response_id)
+                case TurnComplete(response_id=response_id) if event.stop_reason is not StopReason.interrupted:
+                    self._complete.add(response_id)  # of what was cut nobody hears the end
                 case _:
                     pass
             self._observers.post(event)

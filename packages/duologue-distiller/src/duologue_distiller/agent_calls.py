@@ -86,9 +86,7 @@ class AgentCalls:
             account=place.account,
             project=place.versioned_project,
             uuid=place.uuid,
-            request_args=RequestArguments(
-                content=as_text(answer), memory_updates=self.memory_updates.pop(answer.tool_use_id, None)
-            ),
+            request_args=RequestArguments(content=as_text(answer), memory_updates=updates),
             role=agent,
             request_id=request_id,
         )

@@ -114,6 +114,7 @@ class DistillerCodec(Codec):
         self._calls.new_connection()
         self._started = False
         self._stop_next = False
+        self._named = False  # whether an agent of this response has spoken
         self._texts: list[str] = []
         self._user: str | None = None
         self._assistant_speaks = False
@@ -202,6 +203,7 @@ class DistillerCodec(Codec):
 
     def _response_created(self) -> list[Event]:
         earlier = self.responses.created()
+        self._named = False
         events: list[Event] = []
         if earlier is not None:
             events = [*self._assistant_finished(), TurnComplete(earlier)]
@@ -223,7 +225,7 @@ class DistillerCodec(Codec):
         events: list[Event] = []
         if role and role != self.agent:
             events = self._assistant_finished()
-            if responses.cancelled:
+            if responses.cancelled and self._named:  # the first one to speak is the one that was stopped
                 if self._whole_response:
                     self.outgoing.append(_CANCEL)
                 else:
@@ -231,6 +233,7 @@ class DistillerCodec(Codec):
                     events.append(TurnComplete(StopReason.interrupted))
             self.agent = role
             events.append(AgentChanged(role))
+        self._named = self._named or bool(role)
         if text:
             responses.spoke()
             self._assistant_speaks = True

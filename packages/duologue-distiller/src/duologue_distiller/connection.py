@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,11 +25,12 @@ from duologue_distiller.agent_calls import AgentCalls
 from duologue_distiller.executors import Executors
 from duologue_distiller.inbox import Inbox
 from duologue_distiller.raw_codec import RAW, RawCodec
+from duologue_distiller.response_stream import ResponseStream
 from duologue_distiller.session import DistillerSession
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from duologue.wire import Endpoint, KeepAlive, LinkPolicy
@@ -75,7 +77,8 @@ class DistillerConnection:
         self._tasks = TaskSet()
         self._pump: asyncio.Task[None] | None = None
         self._inbox = Inbox()
-        self._reading = False
+        self._reader: weakref.ref[ResponseStream] | None = None
+        self._waiting = False
         self._in_response = False
         self._skips = False
         self._awaiting = False
@@ -194,40 +197,50 @@ class DistillerConnection:
 
     # -- reading --------------------------------------------------------------------------------------
 
-    async def get_responses(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the server's messages as they are, to the end of the next response (`response.done`).
+    def get_responses(self) -> ResponseStream:
+        """Iterate over the server's messages as they are, to the end of the next response (`response.done`).
 
-        Cancellation: safe, no message is lost. One loop at a time.
+        Cancellation: safe, no message is lost. A loop may be left and another one goes on; one waits at a time.
 
-        Raises:
+        Raises (while it is iterated over):
             ProtocolError: the server reports an error; another call goes on.
             ConnectionLost: the response broke off; where the session could be connected again, it goes on.
             LinkError: the session is over.
-            LocalProtocolError: another loop reads already.
+            LocalProtocolError: another loop waits already.
+            SessionClosed: the session is not open.
         """
+        stream = ResponseStream(self._next)
+        self._reader = weakref.ref(stream)
+        return stream
+
+    async def _next(self) -> dict[str, Any] | None:
         self._open()
-        if self._reading:
+        if self._waiting:
             raise LocalProtocolError("get_responses() is being read already: one loop at a time")
-        self._reading = True
+        self._waiting = True
         try:
             while (message := await self._inbox.get()) is not None:
                 kind = message["type"]
-                if self._skipped(kind):
-                    continue
-                if kind in ("response.created", "response.done"):
-                    self._awaiting = False
-                self._in_response = kind != "response.done" and (self._in_response or kind == "response.created")
-                yield message
-                if kind == "response.done":
-                    return
+                if not self._skipped(kind):
+                    break
+        finally:
+            self._waiting = False
+        if message is None:
             if (self._in_response or self._awaiting) and self._session is not None:
                 raise ConnectionLost("the server closed the session before its response was complete", retryable=True)
-        finally:
-            self._reading = False
+            return None
+        if kind in ("response.created", "response.done"):
+            self._awaiting = False
+            self._in_response = kind == "response.created"
+        return message
 
     def skip_rest(self) -> None:
         """Pass over what is left of a response that was read in part, unless it is being read now."""
-        self._skips = self._skips or (self._in_response and not self._reading)
+        self._skips = self._skips or (self._in_response and not self._being_read())
+
+    def _being_read(self) -> bool:
+        reader = self._reader() if self._reader is not None else None
+        return reader is not None and not reader.over
 
     def _skipped(self, kind: str) -> bool:
         if not self._skips:

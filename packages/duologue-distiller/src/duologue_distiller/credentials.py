@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from duologue.errors import ConfigurationError, ConnectFailed
-from duologue.wire import Secrets
 from duologue.wire.closing import explain_status
 
 from duologue_distiller.http import HTTP, Answer
@@ -91,9 +90,8 @@ class TokenProvider:
         return bool(self._token) and self._clock() < self._good_until - EARLY
 
     def _keep(self, answer: Answer) -> None:
-        hidden = Secrets((self._form["client_secret"],))
         if answer.status >= 300:
-            raise explain_status(answer.status, hidden.redact(answer.text), "distiller (its token)")
+            raise explain_status(answer.status, answer.text, "distiller (its token)")
         found = answer.json()
         token = found.get("access_token") if isinstance(found, dict) else None
         if not isinstance(token, str) or not token:

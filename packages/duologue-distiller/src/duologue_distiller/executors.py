@@ -79,12 +79,13 @@ class Executors:
     def _find(self, name: str) -> Callable[..., Any] | None:
         entry: Any = self._functions.get(name)
         if callable(entry):
-            found_it: Callable[..., Any] = entry
-            return found_it
+            alone: Callable[..., Any] = entry
+            return alone
         for found in self._functions.values():
             for called, function in _callables(found):
-                if called == name and callable(function):
-                    return function
+                if called == name:
+                    one: Callable[..., Any] = function
+                    return one
         return None
 
     def _late(self, call_id: str, name: str) -> None:

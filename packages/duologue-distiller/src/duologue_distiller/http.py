@@ -64,7 +64,7 @@ class HTTP:
         try:
             with httpx.Client(verify=self._verify, timeout=_limits(within)) as client:
                 response = client.post(url, **_content(headers, body, form))
-                return Answer(response.status_code, response.text)
+                return _read(response, hidden)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
             raise _explain(exc, url, hidden) from None
 
@@ -85,9 +85,14 @@ class HTTP:
         try:
             async with httpx.AsyncClient(verify=self._verify, timeout=_limits(within)) as client:
                 response = await client.post(url, **_content(headers, body, form))
-                return Answer(response.status_code, response.text)
+                return _read(response, hidden)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
             raise _explain(exc, url, hidden) from None
+
+
+def _read(response: Any, hidden: Secrets) -> Answer:
+    text = str(response.text)  # a refusal may hold what it refuses
+    return Answer(response.status_code, text if response.status_code < 300 else hidden.redact(text))
 
 
 def _limits(within: float) -> Any:

@@ -130,22 +130,21 @@ class VoiceTurn:
 
     async def _play(self) -> bool:
         interrupted = False
-        async with contextlib.aclosing(self._connection.get_responses()) as responses:
-            async for message in responses:
-                match message["type"]:
-                    case "response.created":
-                        await self._stop_listening()
-                    case "response.audio_transcript.done":
-                        self._print_line(f"You: {message.get('text') or ''}")
-                    case "response.text.delta":
-                        self._text(message)
-                    case "response.audio.delta" if not interrupted:
-                        await self._audio(message.get("audio") or message.get("delta"))
-                    case "response.interrupted":
-                        interrupted = True
-                        self._stop_speaker()
-                    case "response.done":
-                        self._end_line()
+        async for message in self._connection.get_responses():
+            match message["type"]:
+                case "response.created":
+                    await self._stop_listening()
+                case "response.audio_transcript.done":
+                    self._print_line(f"You: {message.get('text') or ''}")
+                case "response.text.delta":
+                    self._text(message)
+                case "response.audio.delta" if not interrupted:
+                    await self._audio(message.get("audio") or message.get("delta"))
+                case "response.interrupted":
+                    interrupted = True
+                    self._stop_speaker()
+                case "response.done":
+                    self._end_line()
         if not interrupted:
             await self._drain()
             if self._started:
@@ -169,9 +168,9 @@ class VoiceTurn:
         role, text = message.get("role") or self._role, message.get("content") or message.get("text") or ""
         if role != self._role:
             self._end_line()
-            self._role = role
-            if self._muted:
+            if self._muted and self._role:  # the first one to speak is the one that was to be skipped
                 self._rearm()
+            self._role = role
         if text:
             if not self._midline:
                 self._print(f"{role or 'assistant'}: ")
