@@ -197,11 +197,11 @@ def test_lines_are_printed_where_nobody_wants_a_screen(terminal):
 
 
 def test_what_libraries_write_to_standard_error_comes_after_the_screen(terminal):
-    noisy = "import os, signal\nsignal.signal(signal.SIGUSR1, lambda *_: os.write(2, b'ALSA says'))\n" + COMMAND
+    noisy = "import os, signal\nsignal.signal(signal.SIGUSR1, lambda *_: os.write(2, b'ALSA says\\n' * 3))\n" + COMMAND
     chat = terminal("chat", "--transport", "endless", code=noisy)
     chat.wait_for("listening")
     chat.process.send_signal(signal.SIGUSR1)
     chat.press("q")
     assert chat.end() == 0
-    assert b"ALSA says" in chat.seen.split(OFF)[-1]
+    assert b"ALSA says (3 times)" in chat.seen.split(OFF)[-1]
     assert b"ALSA says" not in chat.seen.split(OFF)[0]

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ class Terminal:
 def _show_end(descriptor: int) -> None:
     size = os.fstat(descriptor).st_size
     os.lseek(descriptor, max(0, size - SHOWN_BYTES), os.SEEK_SET)
-    text = os.read(descriptor, SHOWN_BYTES).decode(errors="replace")
-    if text.strip():
-        print("Meanwhile standard error said:", text.rstrip(), sep="\n", file=sys.stderr)
+    lines = os.read(descriptor, SHOWN_BYTES).decode(errors="replace").strip().splitlines()
+    if lines:
+        print("Meanwhile standard error said:", file=sys.stderr)
+    for line, times in Counter(lines).items():  # ALSA says the same for each underrun
+        print(line if times == 1 else f"{line} ({times} times)", file=sys.stderr)
 
 
 def _modes() -> list[object] | None:
