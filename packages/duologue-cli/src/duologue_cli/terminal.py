@@ -43,7 +43,7 @@ class Terminal:
         self._modes = _modes()
         screen = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
         before, vars(sys)["__stderr__"] = sys.__stderr__, screen  # where Textual paints
-        with screen, tempfile.TemporaryFile(mode="a+b") as kept:
+        with screen, tempfile.TemporaryFile() as kept:
             self._screen, self._kept = screen, kept.fileno()
             os.dup2(kept.fileno(), 2)
             try:
@@ -60,6 +60,7 @@ class Terminal:
         """Forget what libraries wrote when it is too much; call it now and then."""
         if self._kept is not None and os.fstat(self._kept).st_size > MOST_BYTES:
             os.ftruncate(self._kept, 0)
+            os.lseek(self._kept, 0, os.SEEK_SET)  # whoever writes shares this position
 
     def give_back(self) -> None:
         """Undo what a painter did to it, unless it has done so itself. Fit for a signal handler."""
