@@ -191,6 +191,13 @@ def test_a_device_that_is_not_there_is_one_line_and_the_terminal_is_as_before(te
     assert "duologue: " in chat.plain().splitlines()[-1]
 
 
+def test_a_session_that_dies_is_one_line_after_the_talk(terminal):
+    chat = terminal("chat", "--transport", "leaving")
+    assert chat.end() == 1
+    assert chat.is_as_before
+    assert "the provider asks for patience" in chat.plain().splitlines()[-1]
+
+
 def test_lines_are_printed_where_nobody_wants_a_screen(terminal):
     chat = terminal("chat", "--transport", "greeting", "--no-tui")
     assert chat.end() == 0
