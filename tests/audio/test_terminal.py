@@ -282,6 +282,7 @@ class Talk:
         self.picture("on air")
         self.shown.press("Space")
         await self.shown.wait_for("  push to talk\n")
+        await self.shown.wait_for("▶ speaking", within=20)  # what was said is over, though nobody fell silent
         await self.listening()
         self.shown.press("p")
 

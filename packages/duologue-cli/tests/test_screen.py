@@ -130,6 +130,18 @@ async def test_the_newest_is_in_sight_and_the_oldest_leaves_the_screen(monkeypat
         assert len(shown.screen.query("#talk Static")) == 40
 
 
+async def test_one_can_look_back_while_the_talk_goes_on():
+    async with stage() as shown:
+        for n in range(60):
+            shown.scene.notice(f"line {n}.")
+        assert "line 59." in await shown.text()
+        await shown.press("home")
+        shown.scene.notice("line 60.")
+        text = await shown.text()
+        assert "line 0." in text
+        assert "line 60." not in text
+
+
 async def test_keys_mute_talk_and_interrupt():
     async with stage() as shown:
         await shown.press("m")

@@ -10,6 +10,8 @@ import sys
 import time
 
 import pytest
+from duologue_cli import terminal as terminal_module
+from duologue_cli.terminal import MOST_BYTES, is_usable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 
@@ -189,6 +191,13 @@ def test_a_device_that_is_not_there_is_one_line_and_the_terminal_is_as_before(te
     assert "duologue: " in chat.plain().splitlines()[-1]
 
 
+def test_a_session_that_dies_is_one_line_after_the_talk(terminal):
+    chat = terminal("chat", "--transport", "leaving")
+    assert chat.end() == 1
+    assert chat.is_as_before
+    assert "the provider asks for patience" in chat.plain().splitlines()[-1]
+
+
 def test_lines_are_printed_where_nobody_wants_a_screen(terminal):
     chat = terminal("chat", "--transport", "greeting", "--no-tui")
     assert chat.end() == 0
@@ -197,11 +206,42 @@ def test_lines_are_printed_where_nobody_wants_a_screen(terminal):
 
 
 def test_what_libraries_write_to_standard_error_comes_after_the_screen(terminal):
-    noisy = "import os, signal\nsignal.signal(signal.SIGUSR1, lambda *_: os.write(2, b'ALSA says'))\n" + COMMAND
+    noisy = "import os, signal\nsignal.signal(signal.SIGUSR1, lambda *_: os.write(2, b'ALSA says\\n' * 3))\n" + COMMAND
     chat = terminal("chat", "--transport", "endless", code=noisy)
     chat.wait_for("listening")
     chat.process.send_signal(signal.SIGUSR1)
     chat.press("q")
     assert chat.end() == 0
-    assert b"ALSA says" in chat.seen.split(OFF)[-1]
+    assert b"ALSA says (3 times)" in chat.seen.split(OFF)[-1]
     assert b"ALSA says" not in chat.seen.split(OFF)[0]
+
+
+def test_what_libraries_write_is_kept_to_a_bound(capfd):
+    taken = terminal_module.Terminal()
+    with taken.taken():
+        os.write(2, b"early\n" * (MOST_BYTES // 6 + 1))
+        taken.limit()
+        os.write(2, b"late\n")
+    assert capfd.readouterr().err == "Meanwhile standard error said:\nlate\n"
+
+
+def test_what_is_within_the_bound_stays(capfd):
+    taken = terminal_module.Terminal()
+    with taken.taken():
+        os.write(2, b"early\n")
+        taken.limit()
+    assert "early" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "usable"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_that_cannot_be_painted_on_is_not_used(monkeypatch, name, usable):
+    class Tty:
+        def isatty(self):
+            return True
+
+    for stream in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(terminal_module.sys, stream, Tty())
+    monkeypatch.setenv("TERM", name)
+    assert is_usable() is usable
+    monkeypatch.setattr(terminal_module.sys.stdout, "isatty", lambda: False)
+    assert not is_usable()

@@ -56,7 +56,8 @@ class Screen(App[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "mute", "mute"),
-        Binding("i,escape", "interrupt", "interrupt", key_display="i"),
+        Binding("i", "interrupt", "interrupt"),
+        Binding("escape", "interrupt", show=False),
         Binding("p", "push_to_talk", "push to talk"),
         Binding("space", "talk", "talk / done"),
         Binding("t", "type", "type"),

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Terminal:
         self._modes = _modes()
         screen = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
         before, vars(sys)["__stderr__"] = sys.__stderr__, screen  # where Textual paints
-        with screen, tempfile.TemporaryFile(mode="a+b") as kept:
+        with screen, tempfile.TemporaryFile() as kept:
             self._screen, self._kept = screen, kept.fileno()
             os.dup2(kept.fileno(), 2)
             try:
@@ -59,6 +60,7 @@ class Terminal:
         """Forget what libraries wrote when it is too much; call it now and then."""
         if self._kept is not None and os.fstat(self._kept).st_size > MOST_BYTES:
             os.ftruncate(self._kept, 0)
+            os.lseek(self._kept, 0, os.SEEK_SET)  # whoever writes shares this position
 
     def give_back(self) -> None:
         """Undo what a painter did to it, unless it has done so itself. Fit for a signal handler."""
@@ -74,9 +76,11 @@ class Terminal:
 def _show_end(descriptor: int) -> None:
     size = os.fstat(descriptor).st_size
     os.lseek(descriptor, max(0, size - SHOWN_BYTES), os.SEEK_SET)
-    text = os.read(descriptor, SHOWN_BYTES).decode(errors="replace")
-    if text.strip():
-        print("Meanwhile standard error said:", text.rstrip(), sep="\n", file=sys.stderr)
+    lines = os.read(descriptor, SHOWN_BYTES).decode(errors="replace").strip().splitlines()
+    if lines:
+        print("Meanwhile standard error said:", file=sys.stderr)
+    for line, times in Counter(lines).items():  # ALSA says the same for each underrun
+        print(line if times == 1 else f"{line} ({times} times)", file=sys.stderr)
 
 
 def _modes() -> list[object] | None:
