@@ -14,6 +14,7 @@ from duologue import Capabilities
 from duologue.voice.config import RealtimeConfig, VADMode
 from duologue.voice.profiles import GEMINI, GEMINI_VOICES, LOCAL, OPENAI, OPENAI_VOICES, VERTEX, say
 from duologue.wire import Opening
+from duologue_distiller import DistillerCodec, Place
 from duologue_google import GeminiCodec, LiveOptions
 from duologue_google.plan import make_plan
 from duologue_local.session import CAPABILITIES as LOCAL_CAPABILITIES
@@ -22,7 +23,7 @@ from duologue_openai.plan import SessionPlan as OpenAIPlan
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "providers.md"
 
-TITLES = {"openai": "`openai`", "gemini": "`gemini`, `vertex`", "local": "`local`"}
+TITLES = {"openai": "`openai`", "gemini": "`gemini`, `vertex`", "distiller": "`distiller`", "local": "`local`"}
 MEANING = {
     "input_rates": "takes PCM16 at, in Hz",
     "output_rate": "speaks PCM16 at, in Hz",
@@ -52,6 +53,7 @@ def capabilities() -> dict[str, Capabilities]:
     return {
         "openai": OpenAICodec(OpenAIPlan()).capabilities,
         "gemini": GeminiCodec(gemini, Opening()).capabilities,
+        "distiller": DistillerCodec(Opening(), Place()).capabilities,
         "local": LOCAL_CAPABILITIES,
     }
 

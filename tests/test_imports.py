@@ -8,6 +8,8 @@ import pytest
 HEAVY = {"numpy", "pydantic", "pydantic_core", "jsonschema", "websockets", "onnxruntime", "ctranslate2", "tokenizers"}
 HEAVY |= {
     "google",
+    "httpx",
+    "yaml",
     "requests",
     "urllib3",
     "xllamacpp",
@@ -37,7 +39,7 @@ def test_importing_the_core_loads_no_heavy_module_and_no_provider():
 
 @pytest.mark.parametrize(
     ("package", "needs"),
-    [("duologue.testing", set()), ("duologue_local", set()), ("duologue_google", set()), ("duologue_cli", {"typer"})],
+    [("duologue.testing", set()), ("duologue_local", set()), ("duologue_google", set()), ("duologue_distiller", set()), ("duologue_cli", {"typer"})],
 )
 def test_importing_a_package_loads_no_heavy_module_but_what_it_starts_with(package, needs):
     assert loaded_by(f"import {package}") & HEAVY <= needs
