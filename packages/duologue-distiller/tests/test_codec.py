@@ -448,3 +448,45 @@ def test_what_a_server_says_is_what_a_client_hears(turns, cut):
             wanted += [SpeechStarted(), event] if isinstance(event, Interrupted) else [event]
             spoke = spoke or isinstance(event, TranscriptDelta)
     assert heard == wanted
+
+
+# -- what a careless server or application does ------------------------------------------------------------
+
+
+def test_an_interruption_said_twice_is_one():
+    assert Talk().hear(CREATED, AUDIO, {"type": "response.interrupted"}, {"type": "response.interrupted"}, DONE) == [
+        SOUND,
+        SpeechStarted(),
+        Interrupted(),
+        CUT,
+    ]
+
+
+def test_what_comes_behind_the_end_of_a_cut_response_is_not_heard():
+    talk = Talk()
+    talk.hear(CREATED, AUDIO, {"type": "response.interrupted"}, DONE)
+    assert talk.hear(AUDIO, text("late", "A")) == []
+    assert talk.hear(CREATED, AUDIO) == [SOUND]
+
+
+def test_a_server_that_announces_no_response_is_heard_as_long_as_nothing_was_cut():
+    talk = Talk()
+    assert talk.hear(AUDIO, DONE, AUDIO) == [SOUND, END, SOUND]
+
+
+@pytest.mark.parametrize("media_type", ["audio/pcm;rate=24000", "audio/pcm;rate=8000", "audio/pcmu", "audio/opus"])
+def test_audio_of_another_rate_is_refused_and_not_misheard(media_type):
+    with pytest.raises(UnsupportedFormat, match="16000 Hz"):
+        Talk().say(SendContent(AudioBlock(b"\0\1", media_type)))
+
+
+def test_a_clean_close_in_the_middle_of_a_response_is_a_loss():
+    talk = Talk()
+    assert talk.codec.explain_close(1000, "") is None
+    talk.hear(CREATED, AUDIO)
+    lost = talk.codec.explain_close(1000, "bye")
+    assert isinstance(lost, ConnectionLost)
+    assert lost.retryable
+    assert "bye" in str(lost)
+    talk.hear(DONE)
+    assert talk.codec.explain_close(1000, "") is None

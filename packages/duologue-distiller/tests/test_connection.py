@@ -202,6 +202,27 @@ async def test_what_is_left_of_an_abandoned_response_is_not_taken_for_the_next()
 
 
 @virtual_time
+async def test_an_end_that_comes_when_the_next_response_has_begun_does_not_end_that():
+    async def brain(peer: Peer):
+        await peer.expect(CommitTurn)
+        await peer.send(said("old"))
+        await peer.expect(CommitTurn)
+        for kind in ("response.created", "response.done"):  # the second one is the old one's
+            await peer.frame(json.dumps({"type": kind}))
+        await peer.frame(json.dumps({"type": "response.text.delta", "content": "new"}))
+        await peer.frame(json.dumps({"type": "response.done"}))
+
+    async with Opened(brain) as opened:
+        await opened.vc.send_text_query("one")
+        async for message in opened.vc.get_responses():
+            if message["type"] == "response.text.delta":
+                await opened.vc.cancel_response()
+                break
+        await opened.vc.send_text_query("two")
+        assert [m["content"] async for m in opened.vc.get_responses() if m["type"] == "response.text.delta"] == ["new"]
+
+
+@virtual_time
 async def test_reading_in_two_loops_goes_on_where_the_first_one_left_off():
     async with Opened(StandIn()) as opened:
         await opened.vc.send_text_query("one two three")
@@ -457,7 +478,7 @@ async def ask(executors, *requests, **options):
     return {answer.tool_use_id: answer.content for answer in answers}
 
 
-@virtual_time
+@virtual_time(patience=5.0)  # one of them runs on a thread, which takes real time
 async def test_functions_of_all_kinds_run_and_answer():
     def plain(query: str) -> str:
         assert threading.current_thread() is not threading.main_thread()

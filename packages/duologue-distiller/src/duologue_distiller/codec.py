@@ -34,6 +34,7 @@ from duologue.events import (
     TranscriptDelta,
     TurnComplete,
 )
+from duologue.formats import parse_format
 from duologue.transport import Capabilities
 from duologue.types import StopReason
 from duologue.wire import (
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from duologue_distiller.place import Place
 
 PROVIDER = "distiller"
+INPUT_RATE = 16000
 
 _decode = msgspec.json.Decoder(m.AnyServerMessage).decode
 
@@ -115,6 +117,7 @@ class DistillerCodec(Codec):
         self._started = False
         self._stop_next = False
         self._named = False  # whether an agent of this response has spoken
+        self._input_type = ""
         self._texts: list[str] = []
         self._user: str | None = None
         self._assistant_speaks = False
@@ -124,7 +127,7 @@ class DistillerCodec(Codec):
         return []
 
     def explain_close(self, code: int, reason: str) -> DuologueError | None:
-        """The two closes that the service explains."""
+        """The two closes that the service explains, and a clean one in the middle of a response."""
         if "already connected" in reason.lower():
             return ConnectFailed(
                 f"distiller refused the session: the user {self._place.uuid!r} is connected already; close that "
@@ -135,6 +138,11 @@ class DistillerCodec(Codec):
             )
         if "connection timeout" in reason.lower():
             return ConnectionLost(f"distiller closed the link ({code}): {reason}", provider=PROVIDER, code="idle")
+        if code == 1000 and self.responses.active:
+            said = f": {reason}" if reason else ""
+            return ConnectionLost(
+                f"distiller closed the link in the middle of a response{said}", provider=PROVIDER, code="1000"
+            )
         return None
 
     # -- from the server ------------------------------------------------------------------------------
@@ -148,7 +156,7 @@ class DistillerCodec(Codec):
         if type(message) is m.ResponseAudio:
             data = message.audio or message.delta
             responses = self.responses
-            if not data or responses.cancelled or responses.cut:
+            if not data or responses.cancelled or responses.cut or responses.over:
                 return []
             responses.spoke()
             return [AudioOutputDelta(data, self._media)]
@@ -166,6 +174,8 @@ class DistillerCodec(Codec):
                 return [*self._response_created(), _verbatim("response.created")]
             case m.ResponseTextDone():
                 return self._assistant_finished()
+            case m.ResponseInterrupted() if self.responses.cut:
+                return []  # said twice
             case m.ResponseInterrupted():
                 events = self._assistant_finished()
                 self.responses.interrupted()
@@ -220,7 +230,7 @@ class DistillerCodec(Codec):
 
     def _text(self, role: str, text: str) -> list[Event]:
         responses = self.responses
-        if responses.cut:
+        if responses.cut or responses.over:
             return []
         events: list[Event] = []
         if role and role != self.agent:
@@ -302,10 +312,9 @@ class DistillerCodec(Codec):
     def _content(self, command: SendContent) -> list[Frame]:
         block = command.block
         if type(block) is AudioBlock:
-            if not block.media_type.startswith("audio/pcm") or block.media_type.startswith(
-                ("audio/pcmu", "audio/pcma")
-            ):
-                raise UnsupportedFormat(f"the distiller takes PCM16 and not {block.media_type}", provider=PROVIDER)
+            if block.media_type != self._input_type:
+                _check_input(block.media_type)
+                self._input_type = block.media_type
             if self.responses.active and not self.listens_always:
                 self.input_dropped += 1
                 return []
@@ -337,6 +346,12 @@ class DistillerCodec(Codec):
         if not self.responses.cancelled:
             self.responses.cancelled = True
             frames.append(_CANCEL)
+
+
+def _check_input(media_type: str) -> None:
+    media = parse_format(media_type)
+    if media.encoding not in ("audio/pcm", "audio/l16") or media.rate not in (None, INPUT_RATE):
+        raise UnsupportedFormat(f"the distiller takes PCM16 at {INPUT_RATE} Hz and not {media_type}", provider=PROVIDER)
 
 
 def _verbatim(kind: str) -> ProviderEvent:

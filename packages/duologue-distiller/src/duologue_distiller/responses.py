@@ -16,6 +16,7 @@ class Responses:
         active: one was created and neither done nor interrupted.
         cancelled: we stopped the agent that speaks.
         cut: the user cut in; what still comes is not heard.
+        over: the last one was cut or stopped, and is over; what still comes before the next begins is late.
         asked: we asked for a response that was not created yet.
     """
 
@@ -23,6 +24,7 @@ class Responses:
         self.active = False
         self.cancelled = False
         self.cut = False
+        self.over = False
         self.asked = False
         self._said = False
         self._owes_end = False
@@ -40,7 +42,7 @@ class Responses:
         ended = self._reason() if self._unended else None
         self._owes_end = self._unended
         self.active = self._unended = True
-        self.cancelled = self.cut = self.asked = self._said = False
+        self.cancelled = self.cut = self.over = self.asked = self._said = False
         return ended
 
     def spoke(self) -> None:
@@ -65,6 +67,7 @@ class Responses:
         if not self._unended and not self.asked:
             return None
         reason = self._reason()
+        self.over = self.muted
         if not self._unended:
             self.asked = False
         self.active = self.cancelled = self.cut = self._said = self._unended = self._owes_end = False
