@@ -39,7 +39,13 @@ def test_importing_the_core_loads_no_heavy_module_and_no_provider():
 
 @pytest.mark.parametrize(
     ("package", "needs"),
-    [("duologue.testing", set()), ("duologue_local", set()), ("duologue_google", set()), ("duologue_distiller", set()), ("duologue_cli", {"typer"})],
+    [
+        ("duologue.testing", set()),
+        ("duologue_local", set()),
+        ("duologue_google", set()),
+        ("duologue_distiller", set()),
+        ("duologue_cli", {"typer"}),
+    ],
 )
 def test_importing_a_package_loads_no_heavy_module_but_what_it_starts_with(package, needs):
     assert loaded_by(f"import {package}") & HEAVY <= needs
