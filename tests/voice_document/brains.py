@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 
 from duologue.blocks import AudioBlock, TextBlock
 from duologue.effects import AnswerCall
@@ -38,6 +39,8 @@ class Brain:
     def __init__(self, *, asked_again: bool) -> None:
         self.asked_again = asked_again
         self.heard = 0
+        self.listened = threading.Event()
+        """Set with each piece of audio: the server has a thread of its own."""
         self.texts: list[str] = []
         self.results: list[str] = []
         self.spoken = 0
@@ -53,6 +56,7 @@ class Brain:
                     self.texts.append(text)
                 case SendContent(block=AudioBlock(data=data)):
                     self.heard += len(data)
+                    self.listened.set()
                     if any(data) and not speaking:
                         speaking = True
                         await peer.send(SpeechStarted())

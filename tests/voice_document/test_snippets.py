@@ -243,7 +243,9 @@ def test_a_custom_handler_answers(openai, world):
 def test_audio_is_streamed(openai, world):
     world.run(1)
     before = openai.heard
+    openai.listened.clear()
     world.run(12)
+    assert openai.listened.wait(10)
     assert openai.heard > before
 
 
