@@ -53,14 +53,18 @@ CLOSE_WITHIN = 2.0
 
 
 class Capture:
-    """Writes on a thread of its own, so that a slow disk delays nothing.
+    """Writes on a thread of its own, so that a slow disk delays nothing; that thread calls `whole` at its end.
 
     Raises:
         ConfigurationError: the file can't be written.
     """
 
     def __init__(
-        self, path: str | Path, session: Mapping[str, Any], clock: Callable[[], float] = time.monotonic
+        self,
+        path: str | Path,
+        session: Mapping[str, Any],
+        clock: Callable[[], float] = time.monotonic,
+        whole: Callable[[], None] = lambda: None,
     ) -> None:
         try:
             # A lone surrogate is no UTF-8, but its escape is JSON.
@@ -68,6 +72,7 @@ class Capture:
         except OSError as exc:
             raise ConfigurationError(f"the capture {str(path)!r} can't be written: {exc.strerror}") from None
         self._clock = clock
+        self._whole = whole
         self._zero = clock()
         self._hidden = Secrets()
         self._lines: deque[dict[str, Any]] = deque()
@@ -173,6 +178,7 @@ class Capture:
             log.error("the capture %s could not be written on: %s", self._file.name, exc)  # noqa: TRY400 - a full disk is no traceback
         finally:
             atexit.unregister(self._at_exit)
+            self._whole()
 
     def _text(self, line: dict[str, Any]) -> str:
         for name in ("in64", "out64"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from duologue.blocks import AudioBlock
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from duologue.wire.endpoint import EndpointSource
     from duologue.wire.link import OpenLink
 
-CLOSE_WITHIN = 1.8
+CLOSE_WITHIN = 1.7
 """Seconds that `close()` may take on a dead or full link."""
+
+
+CAPTURE_WITHIN = 0.2
+"""Seconds that `close()` waits for the file of a capture to be whole; the disk may take longer."""
 
 
 class WireSession:
@@ -65,8 +70,11 @@ class WireSession:
         describe: Mapping[str, Any] | None = None,
         link: OpenLink = open_link,
     ) -> None:
-        clock = asyncio.get_running_loop().time
-        self._capture = Capture(capture, describe or {}, clock) if capture is not None else None
+        self._loop = asyncio.get_running_loop()
+        self._captured = asyncio.Event()
+        self._capture = (
+            Capture(capture, describe or {}, self._loop.time, self._capture_is_whole) if capture is not None else None
+        )
         self._exchange = Exchange(codec_factory, endpoint, policy or LinkPolicy(), link, self._capture)
         self._exchange.history = lambda: history
         self._closed: asyncio.Future[None] | None = None
@@ -184,9 +192,18 @@ class WireSession:
         self._exchange.finish(None)
         try:
             await self._exchange.keeper.close(CLOSE_WITHIN)
-        finally:
-            self._closed.set_result(None)
             self._exchange.over(None)
+            if self._capture is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CAPTURE_WITHIN):
+                        await self._captured.wait()
+        finally:
+            self._exchange.over(None)
+            self._closed.set_result(None)
+
+    def _capture_is_whole(self) -> None:
+        with suppress(RuntimeError):  # the loop may be gone
+            self._loop.call_soon_threadsafe(self._captured.set)
 
     # -- optional abilities ---------------------------------------------------------------------------
 
