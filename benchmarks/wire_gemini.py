@@ -64,9 +64,9 @@ GEMINI = Provider(
         welcome=(b'{"setupComplete":{}}',),
         audio=audio(),
         call=(f'{{"toolCall":{{"functionCalls":[{{"id":"call-{NUMBER}","name":"answer","args":{{}}}}]}}}}'.encode(),),
-        result=b'"output":"42"',
+        result=b'"42"',  # some write a space behind the colon
         speech=(audio(), b'{"voiceActivity":{"type":"ACTIVITY_START"}}'),
-        stop=b'"turnComplete":false',
+        stop=b"false",
         stopped=(b'{"serverContent":{"interrupted":true}}', b'{"serverContent":{"turnComplete":true}}'),
     ),
     hello=(SETUP,),
