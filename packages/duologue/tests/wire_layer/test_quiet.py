@@ -15,7 +15,7 @@ from duologue import (
     TurnComplete,
 )
 from duologue.events import GoingAway
-from duologue.wire.quiet import ANSWER_WITHIN, PAUSE, SETTLES, VOICE_HANGS, Quiet
+from duologue.wire.quiet import ANSWER_WITHIN, PAUSE, SETTLES, SPEECH_LASTS, VOICE_HANGS, Quiet
 
 LATER = 1e-3
 OUTPUT = [
@@ -130,3 +130,10 @@ def test_with_the_connection_goes_what_it_was_about_but_not_the_question():
     quiet.asked(1.0)
     quiet.connection_gone()
     assert quiet.awaited is True
+
+
+def test_speech_that_never_ends_is_believed_for_a_while_only():
+    quiet = Quiet()
+    quiet.event(SpeechStarted(), 100.0)
+    assert not quiet.at(100.0 + SPEECH_LASTS - 0.1)
+    assert quiet.at(100.0 + SPEECH_LASTS)

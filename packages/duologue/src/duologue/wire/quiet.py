@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ANSWER_WITHIN = 8.0
 """Seconds after which nobody waits for the answer to a turn any more."""
 
+SPEECH_LASTS = 15.0
+"""Seconds for which the provider's word that the user speaks holds: a microphone that is switched off ends no speech."""
+
 VOICE_HANGS = 0.8
 """Seconds for which a loud microphone block counts as speech."""
 
@@ -52,12 +55,13 @@ class Quiet:
         """Counts what the connection in use was told and told, but for speech that has only begun."""
         self._spoke_at = self._ended_at = -1e9
         self._voice_until = -1e9
-        self._user_speaks = False
+        self._user_speaks_since: float | None = None
         self._awaited_since: float | None = None
 
     def at(self, now: float) -> bool:
         """Whether this moment is quiet."""
-        return self.settled(now) and not (self._user_speaks or now < self._voice_until)
+        speaks = self._user_speaks_since is not None and now - self._user_speaks_since < SPEECH_LASTS
+        return self.settled(now) and not (speaks or now < self._voice_until)
 
     def settled(self, now: float) -> bool:
         """Whether nothing is under way but, perhaps, the user's speech, which can be sent again."""
@@ -74,7 +78,7 @@ class Quiet:
     def asked(self, now: float) -> None:
         """We ended the user's turn, or answered a call."""
         self._awaited_since = now
-        self._user_speaks = False
+        self._user_speaks_since = None
 
     def said(self) -> None:
         """Content went out on the connection in use."""
@@ -98,7 +102,7 @@ class Quiet:
         self.replying = True
         self._spoke_at = now
         self._awaited_since = None
-        self._user_speaks = False
+        self._user_speaks_since = None
 
     def event(self, event: Event, now: float) -> None:
         """An event came from the provider."""
@@ -119,9 +123,9 @@ class Quiet:
                 self.replying = False
                 self._ended_at = now
             case SpeechStarted():
-                self._user_speaks = True
+                self._user_speaks_since = now
             case SpeechStopped():
-                self._user_speaks = False
+                self._user_speaks_since = None
                 if self.answers_speech:
                     self._awaited_since = now
             case _:
@@ -130,5 +134,5 @@ class Quiet:
     def connection_gone(self) -> None:
         """What the connection was about went with it; a question that waits is asked again."""
         self.replying = False
-        self._user_speaks = False
+        self._user_speaks_since = None
         self.calls.clear()
