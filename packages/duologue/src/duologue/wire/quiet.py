@@ -24,7 +24,7 @@ ANSWER_WITHIN = 8.0
 """Seconds after which nobody waits for the answer to a turn any more."""
 
 SPEECH_LASTS = 15.0
-"""Seconds for which the provider's word that the user speaks holds: a microphone that is switched off ends no speech."""
+"""Seconds for which the provider's word that the user speaks holds: a microphone switched off ends no speech."""
 
 VOICE_HANGS = 0.8
 """Seconds for which a loud microphone block counts as speech."""
