@@ -168,6 +168,7 @@ async def converse(
     moments: Sequence[float] = (1.5, 4.0, 2.2, 6.5, 3.1, 1.2, 5.2, 2.7, 8.0, 3.6),
     user_gain: float = 1.0,
     rate: int = 16_000,
+    latency_ms: float | None = None,
 ) -> Report:
     """Let the agent speak for `seconds`, then let the user cut in, once with each phrase; measure both.
 
@@ -175,7 +176,7 @@ async def converse(
     sounded for as many seconds as `moments` says.
     """
     agent = Witness(LocalTransport(llm=Reciter()))
-    audio = DuplexAudio(rate, echo=None if echo == "off" else echo)
+    audio = DuplexAudio(rate, echo=None if echo == "off" else echo, latency_ms=latency_ms)
     voice = VoiceLoop(agent, audio, cancel_echo=echo != "off")
     async with agent, contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -13,20 +13,32 @@ SPEAKS_S = {"webrtc": 30, "speex": 5}
 CUTS = 3
 USER_GAIN = 0.7
 HEARD_MS = 60
+LATENCIES_MS = (None, 100)
+"""What is asked of the device: as by default, and where the machine is too busy for that, more."""
 SILENT_MS = 450
 """From the user's onset to silence, in the median."""
 
 
 @pytest.mark.parametrize("echo", ["webrtc", "speex"])
 async def test_the_agent_does_not_interrupt_itself_and_the_user_who_cuts_in_is_heard(start_rig, echo):
-    start_rig("talker")
-    report = await converse("talker", echo, seconds=SPEAKS_S[echo], phrases=user_voice()[:CUTS], user_gain=USER_GAIN)
+    for latency_ms in LATENCIES_MS:
+        start_rig("talker")
+        report = await converse(
+            *("talker", echo),
+            seconds=SPEAKS_S[echo],
+            phrases=user_voice()[:CUTS],
+            user_gain=USER_GAIN,
+            latency_ms=latency_ms,
+        )
+        dry = report.stats["output_underruns"] + report.stats["input_overflows"] + report.stats["restarts"]
+        if not dry:
+            break
+    else:
+        # With every gap the echo moves and the canceller begins anew, which may let some of it through and notices
+        # users later (decision 0021): what is asserted here holds for a device that is served.
+        pytest.skip(f"this machine is too busy to measure on: at {latency_ms} ms the device stumbled {dry} times")
     if echo == "webrtc":  # speex is known to leave enough of the agent
         assert report.self_interruptions == 0, report
-    dry = report.stats["output_underruns"] + report.stats["restarts"]
-    if dry:
-        # With every gap the canceller begins anew, and notices users later for a while: that says nothing of it.
-        pytest.skip(f"this machine is too busy to measure on: the loudspeaker ran dry {dry} times")
     assert len(report.detected) == CUTS
     assert statistics.median(report.silence_ms) <= SILENT_MS
     for injection in report.injections:

@@ -70,6 +70,15 @@ def test_after_a_jolt_the_canceller_begins_anew_with_whole_frames():
     assert canceller.resets == 1
 
 
+def test_a_jolt_without_a_gap_costs_no_sample():
+    canceller = Subtract(160)
+    cleaner = Cleaner(canceller, 16000, 160)
+    assert cleaner.feed(pair([1] * 100, [0] * 100)) == []
+    [clean] = cleaner.feed(pair([2] * 100, [0] * 100, 100, jolted=True))
+    assert canceller.resets == 1
+    assert clean.tolist() == [1] * 100 + [2] * 60
+
+
 def test_a_canceller_of_another_rate_is_refused():
     with pytest.raises(ConfigurationError, match=r"16000 Hz .* 48000 Hz"):
         Cleaner(Subtract(), 48000, 960)

@@ -303,6 +303,15 @@ async def test_the_pair_behind_an_xrun_is_jolted():
 
 
 @virtual_time
+async def test_audio_that_is_opened_again_begins_with_a_jolt_and_without_a_gap():
+    audio = DuplexAudio(backend=MemoryBackend())  # a canceller of the application's may have learned the first stream
+    for again in (False, True):
+        async with audio:
+            first, second = await take(audio.pairs(), 2)
+        assert (first.frame, first.lost, first.jolted, second.jolted) == (0, 0, again, False)
+
+
+@virtual_time
 async def test_a_jolted_pair_that_is_dropped_leaves_the_jolt_to_the_next():
     backend = MemoryBackend()
     async with DuplexAudio(queue_maxsize=2, backend=backend) as audio:

@@ -62,6 +62,22 @@ async def test_a_device_that_vanishes_is_opened_anew_and_nothing_else_is_lost():
 
 
 @virtual_time
+async def test_a_gap_that_no_pair_has_told_of_ends_with_the_stream():
+    backend = MemoryBackend()
+    audio = DuplexAudio(backend=backend)
+    async with audio:
+        events = audio.events()
+        await asyncio.sleep(0.1)
+        backend.unplug()
+        assert isinstance(await anext(events), DeviceGone)
+        backend.plug()
+        assert isinstance(await anext(events), DeviceReopened)
+    async with audio:
+        first = await anext(audio.pairs())
+        assert (first.frame, first.lost) == (0, 0)
+
+
+@virtual_time
 async def test_a_new_default_device_takes_over():
     def trouble(backend):
         backend.default = "headset"

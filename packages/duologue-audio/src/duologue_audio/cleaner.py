@@ -37,9 +37,9 @@ class Cleaner:
             # Measured with "webrtc" (decision 0021): an echo that moves by 10 ms comes through for up to half a second
             # and is taken for the user; a canceller that begins anew lets nothing through.
             self.canceller.reset()
-            self._near = self._far = np.zeros(0, np.int16)
         elif pair.lost:
             self.canceller.skip(max(1, round((pair.lost + len(self._near)) / self.canceller.frame)))
+        if pair.lost:
             self._near = self._far = np.zeros(0, np.int16)
         frame = self.canceller.frame
         near, far = np.concatenate((self._near, pair.near)), np.concatenate((self._far, pair.far))

@@ -115,7 +115,7 @@ class Line:
             if self._entered == 0:
                 stream = await self._backend.open(self._spec)
                 self.inlet.begin()
-                self._pairer.frame = 0
+                self._pairer.frame = self._pairer.lost = 0
                 self._adopt(stream)
                 self._tasks.start(self._keep_going(stream), "audio line")
                 if self._follows_default:
@@ -339,7 +339,7 @@ class Line:
             wide=wide,
             frame=frame,
             lost=lost,
-            jolted=self._past.restarts > 0,
+            jolted=self._past.blocks > 0,  # another stream had pairs before: a canceller may know its delay
         )
         self._xruns = stream.underruns + stream.overflows
 

@@ -23,8 +23,8 @@ class Pair:
         frame: number of the first frame, counted from the opening; a jump is a gap.
         lost: frames missing just before this pair: tell the canceller (`skip`).
         wide: the microphone with all its channels, one column each; the same as `near` where that is all.
-        jolted: just before this pair the device ran dry, lost something or was replaced, so the echo may take another
-            time from here on: `reset` the canceller.
+        jolted: just before this pair the device ran dry, lost something, was replaced or was opened again, so the echo
+            may take another time from here on: `reset` the canceller.
     """
 
     near: Samples
