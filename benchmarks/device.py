@@ -48,16 +48,15 @@ RECITE = "Tell me a long story about the sea, the ships and the mountains behind
 def watch_writer(pid: int, address: int, wrap: int, seconds: float) -> None:
     """Another process: watch the C callback's write index in its ring and print when it moved, every half ms."""
     memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
-    moved, last, frames = [], None, 0
+    last, frames = None, 0
     until = time.monotonic() + seconds
     while (now := time.monotonic()) < until:
         index = int.from_bytes(os.pread(memory, 8, address), "little")
         if last is not None and index != last:
             frames += (index - last) % wrap
-            moved.append((now, frames))
+            print(now, frames, flush=True)
         last = index
         time.sleep(0.0005)
-    json.dump(moved, sys.stdout)
 
 
 class Watch:
@@ -66,7 +65,8 @@ class Watch:
     def __init__(self, blocks: int) -> None:
         self._times = np.zeros((blocks, 2))
         self._count = 0
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self._watched: list[tuple[subprocess.Popen[bytes], Path, Any]] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="duologue-watch-")
         serve, watch = CallbackStream.serve, self
 
         def watched(stream: CallbackStream, *arguments: Any) -> None:
@@ -78,23 +78,40 @@ class Watch:
 
         CallbackStream.serve = watched  # type: ignore[method-assign, assignment]
 
-    def begin(self, stream: Any, seconds: float) -> None:
+    def begin(self) -> None:
         """Forget what came so far."""
         self._count = 0
+
+    def see(self, stream: Any, seconds: float) -> None:
+        """Watch a stream, from now on in place of the one before it, for so long at most."""
+        self._stop()
         if isinstance(stream, MixerStream):
             ring, ffi = stream._heard, stream._rtmixer._ffi
             address = int(ffi.cast("uintptr_t", ffi.addressof(ring._ptr[0], "writeIndex")))
             command = [sys.executable, __file__, "--watch", str(os.getpid()), str(address), str(2 * len(ring))]
-            self._watcher = subprocess.Popen([*command, str(seconds)], stdout=subprocess.PIPE)
+            path = Path(self._folder.name) / str(len(self._watched))
+            with path.open("wb") as file:
+                watcher = subprocess.Popen([*command, str(seconds)], stdout=file)
+            self._watched.append((watcher, path, ring))  # the ring stays where it is for as long as it is watched
 
-    def end(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """The time of each block, and the cost in us where Python paid it."""
-        if self._watcher is None:
+    def _stop(self) -> None:
+        if self._watched:
+            self._watched[-1][0].terminate()
+            self._watched[-1][0].wait()
+
+    def end(self) -> tuple[list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+        """The times of the blocks of each stream, and the cost in us where Python paid it."""
+        self._stop()
+        if not self._watched:
             times = self._times[: self._count]
-            return times[:, 0], (times[:, 1] - times[:, 0]) * 1e6
-        moved = np.array(json.loads(self._watcher.communicate()[0]) or [[0.0, 0.0]])  # none: the stream was replaced
-        times = np.repeat(moved[:, 0], np.diff(moved[:, 1] // 480, prepend=0).astype(int))
-        return times, np.zeros(0)
+            return [times[:, 0]], (times[:, 1] - times[:, 0]) * 1e6
+        served = []
+        for _, path, _ in self._watched:
+            lines = [line.split() for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            moved = np.array(lines, float).reshape(-1, 2)
+            served.append(np.repeat(moved[:, 0], np.diff(moved[:, 1] // 480, prepend=0).astype(int)))
+        self._folder.cleanup()
+        return served, np.zeros(0)
 
 
 def percentiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
@@ -102,6 +119,20 @@ def percentiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
     if not len(values):
         return {}
     return {name: round(float(np.percentile(values, q)), 3) for name, q in (("p50", 50), ("p99", 99), ("p99.9", 99.9))}
+
+
+async def watch_streams(audio: DuplexAudio, watch: Watch, seconds: float) -> list[float]:
+    """Show the watch every stream that serves for so long; return the resident memory in MB at every full minute."""
+    began, current, memory = time.monotonic(), None, [round(resident_mb(), 1)]
+    while (left := began + seconds - time.monotonic()) > 0:
+        stream = audio._line.stream
+        if stream is not current and stream is not None:
+            watch.see(stream, left)
+            current = stream
+        if time.monotonic() - began >= 60 * len(memory):
+            memory.append(round(resident_mb(), 1))
+        await asyncio.sleep(0.05)
+    return memory
 
 
 def lateness_ms(began: np.ndarray[Any, Any], period: float) -> np.ndarray[Any, Any]:
@@ -194,14 +225,18 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         alone = await cost_alone(audio)
         async with agent:
             await converse(agent, audio, 5)  # the models are loaded now
-            watch.begin(audio._line.stream, arguments.seconds)
+            watch.begin()
             before, cpu, memory = audio.stats, time.process_time(), resident_mb()
             began = time.perf_counter()
-            await converse(agent, audio, arguments.seconds)
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(watch_streams(audio, watch, arguments.seconds))
+                group.create_task(converse(agent, audio, arguments.seconds))
             wall, stream = time.perf_counter() - began, audio._line.stream
             after, cpu, memory = audio.stats, time.process_time() - cpu, resident_mb() - memory
     stop.set()
     (served, cost), blocks = watch.end(), after.blocks - before.blocks
+    late = [lateness_ms(times, 0.01) for times in served if len(times)]
+    intervals = [np.diff(times) * 1000 for times in served]
     xruns = after.output_underruns - before.output_underruns + after.input_overflows - before.input_overflows
     return {
         "engine": type(stream).__name__,
@@ -214,13 +249,15 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "xruns_per_10_min": round(xruns * 600 / wall, 1),
         "restarts": after.restarts - before.restarts,
         "mic_dropped": after.mic_dropped - before.mic_dropped,
-        "late_ms": percentiles(lateness_ms(served, 0.01)),
-        "interval_ms": percentiles(np.diff(served) * 1000),
+        "timed_blocks": sum(map(len, late)),
+        "late_ms": percentiles(np.concatenate([*late, np.zeros(0)])),
+        "interval_ms": percentiles(np.concatenate([*intervals, np.zeros(0)])),
         "python_callback_us": percentiles(cost),
         "device_cpu_per_block_us": [round(one) for one in sorted(alone)],
         "share_of_block": round(statistics.median(alone) / 10_000, 4),
         "cpu_per_block_with_agent_us": round(cpu / max(1, blocks) * 1e6),
         "resident_growth_mb": round(memory, 2),
+        "resident_mb_by_minute": watching.result(),
     }
 
 

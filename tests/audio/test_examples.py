@@ -77,8 +77,7 @@ async def test_a_live_chat_hears_answers_and_ends_by_ctrl_c(start_rig, tmp_path)
 
     shown, loud_ms = await played(tmp_path, chat())
     lines = shown.splitlines()
-    assert lines[2].startswith("you    ")
-    assert "Tokyo" in lines[2]
+    assert any(line.startswith("you    ") and "Tokyo" in line for line in lines)
     assert any(line.startswith("agent  ") for line in lines)
     assert "1 user turn, 1 answer" in lines[-1]
     assert loud_ms > 100

@@ -43,5 +43,6 @@ async def test_the_agent_does_not_interrupt_itself_and_the_user_who_cuts_in_is_h
     assert statistics.median(report.silence_ms) <= SILENT_MS
     for injection in report.injections:
         assert injection.cut is not None, injection
-        assert abs(injection.off_ms) <= HEARD_MS, injection
+        # What the device has taken already is not counted, and sounds: with more latency that is more.
+        assert -HEARD_MS - max(0, (latency_ms or 0) - 20) <= injection.off_ms <= HEARD_MS, injection
         assert abs(injection.words_off) <= 1, injection
