@@ -34,8 +34,8 @@ class Cleaner:
     def feed(self, pair: Pair) -> list[Samples]:
         """Clean a pair; return the chunks that are whole."""
         if pair.jolted:
-            # Measured with "webrtc" (decision 0021): an echo that moves by 10 ms comes through for up to half a second
-            # and is taken for the user; a canceller that begins anew lets nothing through.
+            # Measured with "webrtc" (decision 0021): an echo that moves by 10 ms is often taken for the user while the
+            # canceller follows it, and seldom where it begins anew.
             self.canceller.reset()
         elif pair.lost:
             self.canceller.skip(max(1, round((pair.lost + len(self._near)) / self.canceller.frame)))
