@@ -35,6 +35,8 @@ from pathlib import Path
 SETUPS = ("echo", "caller", "talker", "leak")
 PACKAGES = ("libportaudio2", "pulseaudio", "pulseaudio-utils", "libasound2-plugins")
 RATE = 48000
+BUSY = 40.0  # percent; at 70 the sound server was seen to lose its place several times a second, alone there are 10
+CALM_PATIENCE_S = 60.0
 SETTLE_S = 10.0
 SETTLED_S = 0.5  # a twentieth of a second is played within this
 LEAK_VOLUME = "70%"  # PulseAudio's volume is cubic: a gain of 0.34
@@ -43,6 +45,33 @@ FOLDER = Path(tempfile.gettempdir()) / f"duologue-audio-rig-{os.getuid() if hasa
 
 class RigError(Exception):
     """The rig can't run here; the message says why."""
+
+
+class Calm:
+    """Waits until nobody else wants the processors: a sound server that is starved plays and records in pieces.
+
+    The rig has no real-time priority, so what runs beside it decides what is heard. All waiting of one instance
+    together takes no more than `patience_s`.
+    """
+
+    def __init__(self, patience_s: float = CALM_PATIENCE_S) -> None:
+        self._left = patience_s
+
+    def wait(self) -> bool:
+        """Return whether the machine is calm; always true where the system does not tell (it does on Linux)."""
+        while pressure() > BUSY:
+            if self._left <= 0:
+                return False
+            time.sleep(1)
+            self._left -= 1
+        return True
+
+
+def pressure() -> float:
+    """Of the last ten seconds, the share in which some process waited for a processor, in percent."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return float(Path("/proc/pressure/cpu").read_text().split("avg10=")[1].split()[0])
+    return 0.0
 
 
 def missing() -> list[str]:
