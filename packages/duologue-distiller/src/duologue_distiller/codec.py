@@ -78,9 +78,10 @@ class DistillerCodec(Codec):
 
     Typed text is held until the turn is committed, since a text asks for its reply by itself; several texts go as
     one, a blank line between them. Where history is told (`duologue_distiller.told`), what was said before and texts
-    that asked for no reply go in front of the next typed turn instead. While a response is made, audio is sent only if the server listens then
-    (`capabilities.vad_enabled`); else it is dropped and counted. A stop of a response that was asked for and has not
-    begun is sent when it begins.
+    that asked for no reply go in front of the next typed turn instead.
+
+    While a response is made, audio is sent only if the server listens then (`capabilities.vad_enabled`); else it is
+    dropped and counted. A stop of a response that was asked for and has not begun is sent when it begins.
 
     Args:
         opening: what the connection starts from.

@@ -129,7 +129,7 @@ class DistillerServerCodec(ServerCodec):
             case c.InputText():
                 self._end_told = False
                 said, text = untell(message.text or "")
-                turn = [SendContent(TextBlock(text)), CommitTurn()] if text.strip() else []
+                turn: list[ClientCommand] = [SendContent(TextBlock(text)), CommitTurn()] if text.strip() else []
                 return [*map(AddMessage, said), *turn]
             case c.CommitAudio():
                 self._end_told = False
@@ -206,7 +206,7 @@ class DistillerServerCodec(ServerCodec):
         return [_text(m.ResponseCreated())]
 
     def _interrupted(self) -> list[Frame]:
-        """A cut; that of a reply that is over and still played gets its `response.done` at once, none else would come."""
+        """A cut; one of a reply that was sent to its end and is still played is ended here: no other end comes."""
         if self._responding:
             return [_text(m.ResponseInterrupted())]
         if self._end_told:
