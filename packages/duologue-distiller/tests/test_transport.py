@@ -331,10 +331,11 @@ async def test_the_result_of_a_lost_call_is_told_and_answered():
         assert model.answers == []
 
 
+@pytest.mark.parametrize("detection", [TurnDetection(mode="manual"), None])
 @virtual_time
-async def test_a_turn_of_audio_that_we_end_goes_as_audio_and_history_waits_for_a_typed_one():
+async def test_a_turn_of_audio_that_we_end_goes_as_audio_and_history_waits_for_a_typed_one(detection):
     model = StandIn()
-    ours = {"history": BEFORE, "turn_detection": TurnDetection(mode="manual")}
+    ours = {"history": BEFORE, "turn_detection": detection}
     async with talking(model, agent=ours) as (agent, _):
         await agent.send(AudioBlock(b"\x10\x27" * 320), respond=True)
         await until(agent, TurnComplete)

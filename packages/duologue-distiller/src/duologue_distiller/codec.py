@@ -36,7 +36,7 @@ from duologue.events import (
 )
 from duologue.formats import parse_format
 from duologue.transport import Capabilities
-from duologue.types import Message, StopReason
+from duologue.types import StopReason
 from duologue.wire import (
     ClearInput,
     Codec,
@@ -53,7 +53,7 @@ from duologue.wire import (
 from duologue_distiller import server_messages as m
 from duologue_distiller.agent_calls import AgentCalls
 from duologue_distiller.responses import Responses
-from duologue_distiller.told import GO_ON, tell
+from duologue_distiller.user_turn import UserTurn
 
 if TYPE_CHECKING:
     from duologue_distiller.place import Place
@@ -125,11 +125,7 @@ class DistillerCodec(Codec):
         self._stop_next = False
         self._named = False  # whether an agent of this response has spoken
         self._input_type = ""
-        self._tell_history = tell_history
-        self._told: list[Message] = list(opening.history) if tell_history else []
-        self._manual = manual
-        self._appended = False
-        self._texts: list[str] = []
+        self._turn = UserTurn(tell_history, opening.history, manual)
         self._user: str | None = None
         self._assistant_speaks = False
 
@@ -223,6 +219,7 @@ class DistillerCodec(Codec):
         return [problem, *self._assistant_finished(), TurnComplete(StopReason.error)]
 
     def _response_created(self) -> list[Event]:
+        self._turn.heard = True
         earlier = self.responses.created()
         self._named = False
         events: list[Event] = []
@@ -312,7 +309,7 @@ class DistillerCodec(Codec):
             case NotePlayback():
                 return [_STARTED if command.started else _STOPPED]
             case ClearInput():
-                self._appended = False
+                self._turn.audio = False
                 return [_CLEAR]
             case ProviderCommand():
                 return [_dumps({"type": command.kind, **command.data})]
@@ -332,33 +329,19 @@ class DistillerCodec(Codec):
                 return []
             if not block.data:
                 return []
-            self._appended = True
+            self._turn.audio = True
             audio = b2a_base64(block.data, newline=False).decode()
             return [f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}']
         if isinstance(block, TextBlock):
-            if block.text.strip():
-                self._texts.append(block.text)
+            self._turn.add(block.text)
             return []
         raise UnsupportedFormat("the distiller takes no images", provider=PROVIDER)
 
     def _commit(self) -> list[Frame]:
         self._stop_next = False
         self.responses.asked = True
-        texts, self._texts = self._texts, []
-        appended, self._appended = self._appended, False
-        text = "\n\n".join(texts)
-        if self._tell_history and (texts or not (self._manual and appended)):
-            text = self._telling(texts)
+        text = self._turn.commit()
         return [_dumps({"type": "input_text", "text": text})] if text else [_COMMIT]
-
-    def _telling(self, texts: list[str]) -> str:
-        """The last text, or the question that nobody has answered, and in front of it what has not been told."""
-        told, self._told = [*self._told, *(Message("user", text) for text in texts)], []
-        if not told:
-            return ""
-        if told[-1].role == "user" and told[-1].text.strip():
-            return tell(told[:-1], told[-1].text)
-        return tell(told, GO_ON)
 
     def _stop(self) -> list[Frame]:
         frames: list[Frame] = []
