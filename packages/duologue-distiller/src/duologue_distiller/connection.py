@@ -79,6 +79,8 @@ class DistillerConnection:
         self._pump: asyncio.Task[None] | None = None
         self._answers: set[asyncio.Task[None]] = set()
         self._inbox = Inbox()
+        self.on_interrupted: Callable[[], None] | None = None
+        """Called when `response.interrupted` comes, before it is read: also while the end of a response plays."""
         self._reader: weakref.ref[ResponseStream] | None = None
         self._waiting = False
         self._in_response = False
@@ -305,7 +307,10 @@ class DistillerConnection:
                 match event:
                     case ProviderEvent(kind=kind, data=dict() as message) if kind == RAW:
                         type_ = message["type"]
-                        began = type_ == "response.created" or (began and type_ != "response.done")
+                        starts = type_ in ("response.created", "response.interrupted")
+                        began = starts or (began and type_ != "response.done")
+                        if type_ == "response.interrupted" and self.on_interrupted is not None:
+                            self.on_interrupted()
                         await self._inbox.put(message)
                     case Problem(exception=exc) if isinstance(exc, RemoteProtocolError):
                         log.warning("%s", exc)
