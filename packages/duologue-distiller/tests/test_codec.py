@@ -20,7 +20,7 @@ from duologue.events import (
     TranscriptDelta,
     TurnComplete,
 )
-from duologue.types import StopReason
+from duologue.types import CallRecord, Message, StopReason
 from duologue.wire import (
     AnswerCall,
     ClearInput,
@@ -34,6 +34,7 @@ from duologue.wire import (
     UpdateSession,
 )
 from duologue_distiller import DistillerCodec, DistillerServerCodec, Place
+from duologue_distiller.told import tell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -332,6 +333,51 @@ def test_texts_of_a_turn_go_as_one_message():
 def test_what_the_protocol_does_not_carry_is_refused(block):
     with pytest.raises(UnsupportedFormat):
         Talk().say(SendContent(block))
+
+
+ASKED = Message("user", "Who am I?")
+ANSWERED = Message("assistant", "You are Ada.")
+CALLED = Message("assistant", "", calls=(CallRecord("1", "clock", {}, "noon"),))
+SPEECH = SendContent(AudioBlock(b"\1\2"))
+COMMIT = {"type": "input_audio_buffer.commit"}
+
+
+@pytest.mark.parametrize(
+    ("history", "commands", "manual", "turn"),
+    [
+        ([], [CommitTurn()], False, COMMIT),
+        ([], [SPEECH, CommitTurn()], False, COMMIT),
+        ([ASKED], [CommitTurn()], False, "Who am I?"),
+        ([ASKED], [SPEECH, CommitTurn()], False, "Who am I?"),
+        ([ASKED], [SPEECH, CommitTurn()], True, COMMIT),
+        ([ASKED], [SPEECH, ClearInput(), CommitTurn()], True, "Who am I?"),
+        ([ASKED, ANSWERED], [SPEECH, CommitTurn()], False, COMMIT),
+        ([ASKED, ANSWERED], [CommitTurn()], False, tell([ASKED, ANSWERED], "Please go on.")),
+        ([ASKED, CALLED], [SPEECH, CommitTurn()], False, tell([ASKED, CALLED], "Please go on.")),
+        ([ASKED], [SendContent(TextBlock("So?")), CommitTurn()], False, tell([ASKED], "So?")),
+        ([ASKED], [SPEECH, SendContent(TextBlock("So?")), CommitTurn()], True, tell([ASKED], "So?")),
+    ],
+)
+def test_a_turn_tells_what_was_said_before(history, commands, manual, turn):
+    codec = DistillerCodec(Opening(history=history), PLACE, tell_history=True, manual=manual)
+    *_, last = [json.loads(frame) for command in commands for frame in codec.encode(command)]
+    assert last == (turn if isinstance(turn, dict) else {"type": "input_text", "text": turn})
+
+
+def test_what_was_told_is_told_once_and_only_where_history_is_told():
+    codec = DistillerCodec(Opening(history=[ASKED, ANSWERED]), PLACE, tell_history=True)
+    asks = [SendContent(TextBlock("So?")), CommitTurn()]
+    first, second = (json.loads(frame)["text"] for _ in "12" for command in asks for frame in codec.encode(command))
+    assert (first, second) == (tell([ASKED, ANSWERED], "So?"), "So?")
+    silent = DistillerCodec(Opening(history=[ASKED]), PLACE)
+    assert silent.encode(CommitTurn()) == [json.dumps(COMMIT, separators=(",", ":"))]
+
+
+def test_an_old_question_is_not_asked_again_by_speech_once_there_was_a_response():
+    codec = DistillerCodec(Opening(history=[ASKED]), PLACE, tell_history=True)
+    codec.decode('{"type":"response.created"}')
+    codec.decode('{"type":"response.done"}')
+    assert [json.loads(f) for c in (SPEECH, CommitTurn()) for f in codec.encode(c)][1:] == [COMMIT]
 
 
 def test_push_to_talk_drops_audio_during_a_response_and_counts_it():

@@ -571,8 +571,8 @@ async def test_a_slow_agent_delays_nothing():
 
 
 @virtual_time
-async def test_closing_while_an_agent_runs_ends_it():
-    stopped = []
+async def test_closing_while_an_agent_runs_ends_and_answers_it():
+    stopped, answers = [], []
 
     async def endless():
         try:
@@ -581,11 +581,57 @@ async def test_closing_while_an_agent_runs_ends_it():
             stopped.append(True)
 
     async def brain(peer: Peer):
-        await peer.frame('{"status":"wait","role":"E","request_id":"1"}')
+        for number in "12":
+            await peer.frame(f'{{"status":"wait","role":"E","request_id":"{number}"}}')
+        for _ in "12":
+            answers.append(await peer.expect(AnswerCall))
 
-    async with Opened(brain, executors={"E": endless}):
+    async with Opened(brain, executors={"E": endless}) as opened:
         await asyncio.sleep(1)
-    assert stopped
+        await opened.vc.close()
+        await asyncio.sleep(1)
+        assert [(a.tool_use_id, a.name) for a in answers] == [("1", "E"), ("2", "E")]
+        assert all("closed the session" in a.content for a in answers)
+    assert len(stopped) == 2
+
+
+@virtual_time
+async def test_an_agent_that_is_asked_for_while_the_session_closes_is_answered():
+    answers = []
+
+    async def stubborn():
+        try:
+            await asyncio.sleep(1e6)
+        finally:
+            await asyncio.sleep(0.5)
+
+    async def brain(peer: Peer):
+        await peer.frame('{"status":"wait","role":"S","request_id":"1"}')
+        answers.append(await peer.expect(AnswerCall))
+        await peer.frame('{"status":"wait","role":"S","request_id":"2"}')
+        answers.append(await peer.expect(AnswerCall))
+
+    async with Opened(brain, executors={"S": stubborn}) as opened:
+        await asyncio.sleep(1)
+        await opened.vc.close()
+    assert [a.tool_use_id for a in answers] == ["1", "2"]
+
+
+@virtual_time
+async def test_closing_over_a_dead_link_with_an_agent_running_ends():
+    async def endless():
+        await asyncio.sleep(1e6)
+
+    async def brain(peer: Peer):
+        await peer.frame('{"status":"wait","role":"E","request_id":"1"}')
+        await asyncio.sleep(0.5)
+        peer.freeze()
+        await asyncio.sleep(100)
+
+    async with Opened(brain, executors={"E": endless}) as opened:
+        await asyncio.sleep(1)
+        async with asyncio.timeout(6):
+            await opened.vc.close()
 
 
 def test_what_is_no_function_is_refused():

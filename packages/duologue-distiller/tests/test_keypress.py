@@ -102,7 +102,7 @@ async def test_without_a_terminal_it_says_so_once_and_never_fires(monkeypatch, c
 
 
 async def test_on_windows_keys_are_asked_for(monkeypatch):
-    keys = list("ab c")
+    keys = list("ab ")
     console = types.SimpleNamespace(kbhit=lambda: bool(keys), getwch=lambda: keys.pop(0))
     monkeypatch.setitem(sys.modules, "msvcrt", console)
     monkeypatch.setattr(keypress.sys, "platform", "win32")

@@ -22,9 +22,19 @@ from duologue.events import (
     TranscriptDelta,
     TurnComplete,
 )
-from duologue.types import StopReason
-from duologue.wire import AnswerCall, ClearInput, CommitTurn, NotePlayback, ProviderCommand, SendContent, StopReply
+from duologue.types import Message, StopReason
+from duologue.wire import (
+    AddMessage,
+    AnswerCall,
+    ClearInput,
+    CommitTurn,
+    NotePlayback,
+    ProviderCommand,
+    SendContent,
+    StopReply,
+)
 from duologue_distiller import DistillerServerCodec, Place
+from duologue_distiller.told import tell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,6 +144,29 @@ def test_an_interruption_is_followed_by_the_end():
     written(AudioOutputDelta(b"x"), codec=codec)
     kinds = [m["type"] for m in written(Interrupted(), TurnComplete(StopReason.interrupted), codec=codec)]
     assert kinds == ["response.interrupted", *ENDS]
+
+
+def test_an_interruption_of_what_was_sent_to_its_end_gets_an_end_of_its_own_once():
+    codec = DistillerServerCodec()
+    written(AudioOutputDelta(b"x"), TurnComplete(StopReason.end_turn), codec=codec)
+    cut = (Interrupted(), Interrupted(), TurnComplete(StopReason.interrupted))
+    assert [m["type"] for m in written(*cut, codec=codec)] == ["response.interrupted", "response.done"]
+    assert [m["type"] for m in written(TurnComplete(StopReason.interrupted), codec=codec)] == ENDS  # another one's
+    written(Interrupted(), codec=codec)
+    read({"type": "input_text", "text": "Hi"}, codec=codec)
+    assert [m["type"] for m in written(TurnComplete(StopReason.end_turn), codec=codec)] == ENDS  # said nothing
+    written(Interrupted(), codec=codec)
+    kinds = [m["type"] for m in written(AudioOutputDelta(b"y"), TurnComplete(StopReason.interrupted), codec=codec)]
+    assert kinds == ["response.created", "response.audio.delta", *ENDS]
+
+
+def test_a_history_in_front_of_a_turn_is_read_as_messages():
+    said = [Message("user", "Hi\n\u2028"), Message("assistant", "Ho")]
+    assert read({"type": "input_text", "text": tell(said, "and\nnow?")}) == [
+        *map(AddMessage, said),
+        SendContent(TextBlock("and\nnow?")),
+        CommitTurn(),
+    ]
 
 
 def test_a_call_waits_within_the_response():

@@ -20,10 +20,12 @@ from duologue.events import (
     Reconnected,
     SpeechStarted,
     ToolResult,
+    ToolStarted,
     TranscriptDelta,
     TurnComplete,
 )
 from duologue.testing import Peer, Refusal, StandIn, WireServer, assert_no_leaks, virtual_time
+from duologue.transport import TurnDetection
 from duologue.types import Message, StopReason
 from duologue.wire import AnswerCall, CommitTurn, NotePlayback, SendContent, StopReply
 from duologue_audio import DuplexAudio, VoiceLoop
@@ -250,29 +252,156 @@ async def test_a_silent_server_is_given_up():
                 await until(agent, TurnComplete)
 
 
-@virtual_time
-async def test_what_was_said_before_is_not_told_and_that_is_logged(caplog):
-    async with talking(StandIn(), agent={"history": [Message("user", "before")]}) as (agent, server):
-        await agent.send(TextBlock("now"))
-        await until(agent, TurnComplete)
-        assert server.peer.setup.history == ()
-    assert "1 messages were not told" in caplog.text
+BEFORE = [Message("user", "My name is Ada."), Message("assistant", "Hello Ada.")]
+TOLD = [("user", "My name is Ada."), ("assistant", "Hello Ada.")]
 
 
 @virtual_time
-async def test_text_without_a_question_waits_for_the_next_and_is_bounded():
+async def test_what_was_said_before_goes_in_front_of_the_first_typed_turn():
     model = StandIn()
-    async with talking(model) as (agent, _):
+    async with talking(model, agent={"history": BEFORE}) as (agent, _):
+        await asyncio.sleep(1)
+        assert model.memory.said == []  # nothing that could be said would not ask for a reply
+        for text in ("one", "two"):
+            await agent.send(TextBlock(text))
+            await until(agent, TurnComplete)
+        assert model.memory.said == [
+            *TOLD,
+            ("user", "one"),
+            ("assistant", "one"),
+            ("user", "two"),
+            ("assistant", "two"),
+        ]
+
+
+@virtual_time
+async def test_another_connection_is_told_the_conversation():
+    model = StandIn()
+    async with talking(model, agent={"history": BEFORE}) as (agent, server):
+        await agent.send(TextBlock("one"))
+        await until(agent, TurnComplete)
+        server.peer.abort()
+        await until(agent, Reconnected)
+        assert model.memory.said == []
+        await agent.send(TextBlock("two"))
+        await until(agent, TurnComplete)
+        assert len(model.memories) == 2
+        assert model.memory.said[:4] == [*TOLD, ("user", "one"), ("assistant", "one")]
+        assert model.memory.said[4:] == [("user", "two"), ("assistant", "two")]
+
+
+@virtual_time
+async def test_a_question_that_lost_its_link_is_asked_once_more_after_what_was_said_before():
+    model = StandIn(pace=0.5)
+
+    async def brain(peer: Peer):
+        if peer.number == 1:
+            await peer.expect(CommitTurn)
+            peer.abort()
+        else:
+            await model(peer)
+
+    async with talking(brain, agent={"history": BEFORE}) as (agent, _):
+        await agent.send(TextBlock("story 2"))
+        await until(agent, TurnComplete)
+        assert model.memory.said == [*TOLD, ("user", "story 2"), ("assistant", "word0 word1")]
+
+
+@virtual_time
+async def test_the_result_of_a_lost_call_is_told_and_answered():
+    began = asyncio.Event()
+
+    @tool
+    async def Weather() -> str:
+        """Tell the weather."""
+        began.set()
+        await asyncio.sleep(5)
+        return "sunny"
+
+    model = StandIn()
+    async with talking(model, tools=[Weather]) as (agent, server):
+        await agent.send(TextBlock("call Weather"))
+        await until(agent, ToolStarted)
+        await began.wait()
+        server.peer.abort()
+        await until(agent, ToolResult)
+        await until(agent, TurnComplete)
+        (told,) = [text for who, text in model.memory.said if "sunny" in text and who == "user"]
+        assert told == "Result of Weather({}): sunny"
+        assert model.answers == []
+
+
+@pytest.mark.parametrize("detection", [TurnDetection(mode="manual"), None])
+@virtual_time
+async def test_a_turn_of_audio_that_we_end_goes_as_audio_and_history_waits_for_a_typed_one(detection):
+    model = StandIn()
+    ours = {"history": BEFORE, "turn_detection": detection}
+    async with talking(model, agent=ours) as (agent, _):
+        await agent.send(AudioBlock(b"\x10\x27" * 320), respond=True)
+        await until(agent, TurnComplete)
+        assert model.memory.said[0][0] == "assistant"
+        await agent.send(TextBlock("two"))
+        await until(agent, TurnComplete)
+        assert model.memory.said[1:4] == [*TOLD, ("user", "two")]
+
+
+@virtual_time
+async def test_a_service_that_remembers_is_told_nothing_twice(caplog):
+    model = StandIn()
+    async with talking(model, agent={"history": BEFORE}, tell_history=False) as (agent, server):
+        for text in ("one", "two"):
+            await agent.send(TextBlock("by the way"), respond=False)
+            await asyncio.sleep(1)
+            await agent.send(TextBlock(text))
+            await until(agent, TurnComplete)
+            server.peer.abort()
+            await until(agent, Reconnected)
+        assert [memory.said[:1] for memory in model.memories] == [
+            [("user", "by the way\n\none")],
+            [("user", "by the way\n\ntwo")],
+            [],
+        ]
+    assert "2 messages of history were not told" in caplog.text
+
+
+@pytest.mark.parametrize("tells", [True, False])
+@virtual_time
+async def test_text_without_a_question_waits_for_the_next_and_is_bounded(tells):
+    model = StandIn()
+    async with talking(model, tell_history=tells) as (agent, _):
         await agent.send(TextBlock("by the way"), respond=False)
         await asyncio.sleep(1)
         assert model.memory.said == []
         await agent.send(TextBlock("question"))
         await until(agent, TurnComplete)
-        assert model.memory.said[0] == ("user", "by the way\n\nquestion")
+        asked = [("user", "by the way"), ("user", "question")] if tells else [("user", "by the way\n\nquestion")]
+        assert model.memory.said[:-1] == asked
         with pytest.raises(LocalProtocolError, match="commit"):
             await agent.session.send(TextBlock("x" * (1 << 20) + "x"))
     with pytest.raises(SessionClosed):
         await agent.session.send(TextBlock("x"))
+
+
+@virtual_time
+async def test_closing_answers_a_custom_agent_that_runs():
+    answers, began = [], asyncio.Event()
+
+    @tool
+    async def Weather() -> str:
+        """Tell the weather."""
+        began.set()
+        await asyncio.sleep(1000)
+        return "sunny"
+
+    async def brain(peer: Peer):
+        await peer.frame('{"status":"wait","role":"Weather","request_id":"1"}')
+        answers.append(await peer.expect(AnswerCall))
+
+    async with talking(brain, tools=[Weather]) as (agent, _):
+        await until(agent, ToolStarted)
+        await began.wait()
+        await agent.close()
+    assert [(a.tool_use_id, a.name) for a in answers] == [("1", "Weather")]
 
 
 @virtual_time

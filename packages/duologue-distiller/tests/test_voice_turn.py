@@ -283,6 +283,54 @@ async def test_barge_in_listens_on_and_answers_the_interruption():
 
 
 @virtual_time
+async def test_barge_in_cuts_what_still_plays_when_all_of_it_was_sent():
+    notes = []
+
+    async def brain(peer: Peer):
+        await until_loud(peer)
+        await peer.send(said("A long story"), sound(20.0, value=5000), END)
+        notes.append(await peer.expect(NotePlayback))
+        await asyncio.sleep(1.0)
+        await peer.send(Interrupted(), CUT)
+        await asyncio.sleep(0.5)
+        await peer.send(said("Yes?"), sound(0.5, value=9000), END)
+        notes.extend([await peer.expect(NotePlayback), await peer.expect(NotePlayback)])
+
+    backend = MemoryBackend()
+    backend.room.say(LOUD)
+    with using_backend(backend):
+        async with Opened(brain) as opened, asyncio.timeout(10):
+            await opened.vc.listen_and_respond()
+            assert opened.vc.on_interrupted is None
+    assert 0.5 < heard(backend, 5000) < 1.5
+    assert abs(heard(backend, 9000) - 0.5) < 0.1
+    assert notes == [NotePlayback(True), NotePlayback(True), NotePlayback(False)]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@virtual_time
+async def test_a_late_interruption_of_a_typed_answer_is_not_taken_for_the_next_answer(ends):
+    async def brain(peer: Peer):
+        await peer.expect(CommitTurn)
+        await peer.send(sound(20.0, value=5000), END)
+        await peer.expect(NotePlayback)
+        await asyncio.sleep(1.0)
+        await peer.frame('{"type":"response.interrupted"}')
+        if ends:
+            await peer.frame('{"type":"response.done"}')
+        await peer.expect(CommitTurn)
+        await peer.send(sound(0.5, value=9000), END)
+
+    backend = MemoryBackend()
+    with using_backend(backend):
+        async with Opened(brain) as opened, asyncio.timeout(10):
+            await opened.vc.send_text_and_respond("Hi")
+            await opened.vc.send_text_and_respond("And?")
+    assert 0.5 < heard(backend, 5000) < 1.5
+    assert abs(heard(backend, 9000) - 0.5) < 0.1
+
+
+@virtual_time
 async def test_a_microphone_that_is_lost_or_missing_ends_the_turn():
     async def brain(peer: Peer):
         await asyncio.sleep(100)

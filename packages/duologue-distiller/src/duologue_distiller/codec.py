@@ -53,6 +53,7 @@ from duologue.wire import (
 from duologue_distiller import server_messages as m
 from duologue_distiller.agent_calls import AgentCalls
 from duologue_distiller.responses import Responses
+from duologue_distiller.user_turn import UserTurn
 
 if TYPE_CHECKING:
     from duologue_distiller.place import Place
@@ -76,15 +77,19 @@ class DistillerCodec(Codec):
     """Speaks to a Realtime Distiller.
 
     Typed text is held until the turn is committed, since a text asks for its reply by itself; several texts go as
-    one, a blank line between them. While a response is made, audio is sent only if the server listens then
-    (`capabilities.vad_enabled`); else it is dropped and counted. A stop of a response that was asked for and has not
-    begun is sent when it begins.
+    one, a blank line between them. Where history is told (`duologue_distiller.told`), what was said before and texts
+    that asked for no reply go in front of the next typed turn instead.
+
+    While a response is made, audio is sent only if the server listens then (`capabilities.vad_enabled`); else it is
+    dropped and counted. A stop of a response that was asked for and has not begun is sent when it begins.
 
     Args:
-        opening: what the connection starts from; the protocol knows no history.
+        opening: what the connection starts from.
         place: whose session it is; answers of custom agents say so.
         sample_rate: Hz of the speech that comes: the `sample_rate` of the project's `speech_config`.
         whole_response: `StopReply` stops all agents of the response; else only the one that speaks.
+        tell_history: tell what was said before; else the service is trusted to remember it.
+        manual: a turn of audio ends by `CommitTurn`, and so that does not mean what was told.
         calls: names the calls, over all connections of a session.
     """
 
@@ -98,6 +103,8 @@ class DistillerCodec(Codec):
         *,
         sample_rate: int = 16000,
         whole_response: bool = False,
+        tell_history: bool = False,
+        manual: bool = False,
         calls: AgentCalls | None = None,
     ) -> None:
         super().__init__()
@@ -118,7 +125,7 @@ class DistillerCodec(Codec):
         self._stop_next = False
         self._named = False  # whether an agent of this response has spoken
         self._input_type = ""
-        self._texts: list[str] = []
+        self._turn = UserTurn(tell_history, opening.history, manual)
         self._user: str | None = None
         self._assistant_speaks = False
 
@@ -212,6 +219,7 @@ class DistillerCodec(Codec):
         return [problem, *self._assistant_finished(), TurnComplete(StopReason.error)]
 
     def _response_created(self) -> list[Event]:
+        self._turn.heard = True
         earlier = self.responses.created()
         self._named = False
         events: list[Event] = []
@@ -301,6 +309,7 @@ class DistillerCodec(Codec):
             case NotePlayback():
                 return [_STARTED if command.started else _STOPPED]
             case ClearInput():
+                self._turn.audio = False
                 return [_CLEAR]
             case ProviderCommand():
                 return [_dumps({"type": command.kind, **command.data})]
@@ -320,19 +329,19 @@ class DistillerCodec(Codec):
                 return []
             if not block.data:
                 return []
+            self._turn.audio = True
             audio = b2a_base64(block.data, newline=False).decode()
             return [f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}']
         if isinstance(block, TextBlock):
-            if block.text.strip():
-                self._texts.append(block.text)
+            self._turn.add(block.text)
             return []
         raise UnsupportedFormat("the distiller takes no images", provider=PROVIDER)
 
     def _commit(self) -> list[Frame]:
         self._stop_next = False
-        texts, self._texts = self._texts, []
         self.responses.asked = True
-        return [_dumps({"type": "input_text", "text": "\n\n".join(texts)})] if texts else [_COMMIT]
+        text = self._turn.commit()
+        return [_dumps({"type": "input_text", "text": text})] if text else [_COMMIT]
 
     def _stop(self) -> list[Frame]:
         frames: list[Frame] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import weakref
 from dataclasses import replace
@@ -29,7 +30,6 @@ from duologue_distiller.response_stream import ResponseStream
 from duologue_distiller.session import DistillerSession
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
@@ -75,8 +75,12 @@ class DistillerConnection:
         self._executors: Executors | None = None
         self._assembler = ToolCallAssembler()
         self._tasks = TaskSet()
+        self._answered: DistillerSession | None = None  # as `_session`, and while that is being closed
         self._pump: asyncio.Task[None] | None = None
+        self._answers: set[asyncio.Task[None]] = set()
         self._inbox = Inbox()
+        self.on_interrupted: Callable[[], None] | None = None
+        """Called when `response.interrupted` comes, before it is read: also while the end of a response plays."""
         self._reader: weakref.ref[ResponseStream] | None = None
         self._waiting = False
         self._in_response = False
@@ -101,6 +105,7 @@ class DistillerConnection:
 
         session = DistillerSession(place, endpoint, self._policy(), codec=RawCodec, link=self._link)
         await session.open()
+        self._answered = session
         self._session, self._inbox, self._in_response = session, Inbox(), False
         self._skips = self._awaiting = False
         self._pump = self._tasks.start(self._read(session), "distiller messages")
@@ -112,14 +117,17 @@ class DistillerConnection:
         await self.close()
 
     async def close(self) -> None:
-        """End the session within a few seconds; idempotent. Custom agents that still run are cancelled."""
+        """End the session within a few seconds; idempotent. Custom agents that still run are cancelled and answered."""
         session, self._session = self._session, None
         if session is None:
             return
         try:
             if self._executors is not None:
                 await self._executors.close(CLOSE_WITHIN)
+            if self._answers:
+                await asyncio.wait(self._answers, timeout=CLOSE_WITHIN)  # a dead link takes none
         finally:
+            self._answered = None
             await session.close()
             self._inbox.end(None)
             await self._tasks.stop(CLOSE_WITHIN)
@@ -299,7 +307,10 @@ class DistillerConnection:
                 match event:
                     case ProviderEvent(kind=kind, data=dict() as message) if kind == RAW:
                         type_ = message["type"]
-                        began = type_ == "response.created" or (began and type_ != "response.done")
+                        starts = type_ in ("response.created", "response.interrupted")
+                        began = starts or (began and type_ != "response.done")
+                        if type_ == "response.interrupted" and self.on_interrupted is not None:
+                            self.on_interrupted()
                         await self._inbox.put(message)
                     case Problem(exception=exc) if isinstance(exc, RemoteProtocolError):
                         log.warning("%s", exc)
@@ -330,9 +341,12 @@ class DistillerConnection:
                 self._executors.run(block.id, block.name, block.input, request_id)
 
     def _answer(self, call_id: str, content: str, memory_updates: dict[str, Any] | None) -> None:
-        session = self._session
-        if session is not None:
-            self._tasks.start(self._send_answer(session, call_id, content, memory_updates), "distiller answer")
+        session = self._answered
+        if session is None:
+            return
+        task = self._tasks.start(self._send_answer(session, call_id, content, memory_updates), "distiller answer")
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
 
     async def _send_answer(
         self, session: DistillerSession, call_id: str, content: str, memory_updates: dict[str, Any] | None

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 ENVIRONMENT = "env_variable"
 """The argument whose changes go back to the service as memory."""
 
+CLOSED = "error: the client closed the session before this was done"
+
 NAMED = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
 
 
@@ -55,9 +57,13 @@ class Executors:
         self._runner = ToolRunner(self._done, lambda *_: None, lambda exc: log.warning("%s", exc))
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._environments: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._closing = False
 
     def run(self, call_id: str, name: str, arguments: Mapping[str, Any], request_id: str) -> None:
         """Run what has that name, and answer with what it returns."""
+        if self._closing:
+            self._answer(call_id, CLOSED, None)
+            return
         function = self._find(name)
         if function is None:
             self._answer(call_id, f"Unknown tool: {name}", None)
@@ -70,10 +76,11 @@ class Executors:
         self._runner.start(call_id, _tool(name, function), given)
 
     async def close(self, deadline: float) -> None:
-        """Cancel what runs."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        """Cancel what runs, and answer for it; what is asked for from now on is answered the same."""
+        self._closing = True
+        for call_id in list(self._timers):
+            self._runner.stop(call_id)
+            self._over(call_id, CLOSED)
         await self._runner.close(deadline)
 
     def _find(self, name: str) -> Callable[..., Any] | None:

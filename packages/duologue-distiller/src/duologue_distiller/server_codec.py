@@ -31,6 +31,7 @@ from duologue.events import (
 from duologue.tool import Tool
 from duologue.types import StopReason
 from duologue.wire import (
+    AddMessage,
     ClearInput,
     ClientCommand,
     CommitTurn,
@@ -45,6 +46,7 @@ from duologue.wire import (
 from duologue_distiller import client_messages as c
 from duologue_distiller import server_messages as m
 from duologue_distiller.codec import PROVIDER
+from duologue_distiller.told import untell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +67,7 @@ class DistillerServerCodec(ServerCodec):
 
     A commit ends the turn; after a `session.update`, with which a recording begins that is committed three times a
     second, it is a `ProviderCommand("input_audio_buffer.commit")` that the server may make of what it likes.
+    What a client tells in front of a typed turn (`duologue_distiller.told`) is read as messages.
 
     Args:
         place: whose session it is, from the address.
@@ -93,6 +96,7 @@ class DistillerServerCodec(ServerCodec):
         self._agent = agent
         self._responding = False
         self._recording = False
+        self._end_told = False  # of a reply that was interrupted when all of it had been sent
         self._user = ""
         self._calls: dict[str, tuple[str, list[str]]] = {}
 
@@ -123,9 +127,12 @@ class DistillerServerCodec(ServerCodec):
             case c.AppendAudio():
                 return [SendContent(AudioBlock(message.audio, INPUT_FORMAT))] if message.audio else []
             case c.InputText():
-                text = message.text or ""
-                return [SendContent(TextBlock(text)), CommitTurn()] if text.strip() else []
+                self._end_told = False
+                said, text = untell(message.text or "")
+                turn: list[ClientCommand] = [SendContent(TextBlock(text)), CommitTurn()] if text.strip() else []
+                return [*map(AddMessage, said), *turn]
             case c.CommitAudio():
+                self._end_told = False
                 return [ProviderCommand("input_audio_buffer.commit") if self._recording else CommitTurn()]
             case c.ClearAudio():
                 return [ClearInput()]
@@ -180,7 +187,7 @@ class DistillerServerCodec(ServerCodec):
             case ToolUseStart() | ToolInputDelta() | ToolUseEnd():
                 return self._call(event)
             case Interrupted():
-                return [_text(m.ResponseInterrupted())]
+                return self._interrupted()
             case TurnComplete():
                 return self._end(event)
             case SessionStarted():
@@ -195,12 +202,24 @@ class DistillerServerCodec(ServerCodec):
     def _begin(self) -> list[Frame]:
         if self._responding:
             return []
-        self._responding = True
+        self._responding, self._end_told = True, False
         return [_text(m.ResponseCreated())]
+
+    def _interrupted(self) -> list[Frame]:
+        """A cut; one of a reply that was sent to its end and is still played is ended here: no other end comes."""
+        if self._responding:
+            return [_text(m.ResponseInterrupted())]
+        if self._end_told:
+            return []  # said twice
+        self._end_told = True
+        return [_text(m.ResponseInterrupted()), _text(m.ResponseDone())]
 
     def _end(self, event: TurnComplete) -> list[Frame]:
         if event.stop_reason is StopReason.tool_use:
             return []  # the response goes on with what the agent's answer makes of it
+        told, self._end_told = self._end_told, False
+        if told and event.stop_reason is StopReason.interrupted:
+            return []
         self._responding = False
         ends: tuple[m.ServerMessage, ...] = (m.ResponseAudioDone(), m.ResponseTextDone(), m.ResponseDone())
         return [_text(message) for message in ends]

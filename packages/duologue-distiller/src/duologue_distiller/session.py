@@ -33,8 +33,8 @@ class DistillerSession(WireSession):
 
     Typed text asks for its reply by itself, so text that was sent waits for `commit()`, and goes as one message.
 
-    The service keeps the conversation of a project's user itself: another connection goes on with it. So history is
-    never told, and what the service may not have taken in is sent again.
+    Another connection is told what was said before, in front of the next typed turn (`tell_history`). Else the service
+    is trusted to remember the user, and only what it may not have taken in is sent again.
 
     Attributes:
         place: whose session it is.
@@ -50,6 +50,9 @@ class DistillerSession(WireSession):
         *,
         sample_rate: int = 16000,
         whole_response: bool = False,
+        tell_history: bool = False,
+        manual: bool = False,
+        history: Sequence[Message] = (),
         codec: type[DistillerCodec] = DistillerCodec,
         capture: str | Path | None = None,
         link: OpenLink = open_link,
@@ -57,12 +60,22 @@ class DistillerSession(WireSession):
         self.place = place
         self.codec: DistillerCodec | None = None
         self._make = codec
-        self._options: dict[str, Any] = {"sample_rate": sample_rate, "whole_response": whole_response}
+        self._tell_history = tell_history
+        self._options: dict[str, Any] = {
+            "sample_rate": sample_rate,
+            "whole_response": whole_response,
+            "tell_history": tell_history,
+            "manual": manual,
+        }
         self.calls = AgentCalls()
         self._dropped_before = 0
         self._held: list[str] = []
+        self._held_size = 0
         describe = {"transport": PROVIDER, "place": place.describe(), **self._options}
-        super().__init__(self._new_codec, endpoint, policy, capture=capture, describe=describe, link=link)
+        known = history if tell_history else ()
+        super().__init__(
+            self._new_codec, endpoint, policy, history=known, capture=capture, describe=describe, link=link
+        )
 
     @property
     def input_dropped(self) -> int:
@@ -82,9 +95,14 @@ class DistillerSession(WireSession):
                 await super().send(block)
                 continue
             self._exchange.check_open()
-            if sum(map(len, self._held)) + len(block.text) > HELD_LIMIT:
+            if self._held_size + len(block.text) > HELD_LIMIT:
                 raise LocalProtocolError("too much text waits for commit(): the distiller takes it only as a question")
-            if block.text.strip():
+            if not block.text.strip():
+                continue
+            self._held_size += len(block.text)
+            if self._tell_history:
+                await super().send(block)  # the codec holds it; another connection has it from the history
+            else:
                 self._held.append(block.text)
 
     async def commit(self) -> None:
@@ -94,13 +112,15 @@ class DistillerSession(WireSession):
             SessionClosed: the session has ended.
         """
         self._exchange.check_open()
-        held, self._held = self._held, []
+        held, self._held, self._held_size = self._held, [], 0
         if held:
             await super().send(TextBlock("\n\n".join(held)))
         await super().commit()
 
     def replay_from(self, history: Callable[[], Sequence[Message]]) -> None:
-        """Do nothing: the service remembers by itself, and has no words for a history."""
+        """Ask here for what another connection is told; nothing is told without `tell_history`."""
+        if self._tell_history:
+            super().replay_from(history)
 
     def _new_codec(self, opening: Opening) -> DistillerCodec:
         self._dropped_before = self.input_dropped
@@ -110,4 +130,11 @@ class DistillerSession(WireSession):
 
 def replayed_codec(session: Mapping[str, Any], opening: Opening, place: Place) -> DistillerCodec:
     """Make the codec of a captured session again."""
-    return DistillerCodec(opening, place, sample_rate=session["sample_rate"], whole_response=session["whole_response"])
+    return DistillerCodec(
+        opening,
+        place,
+        sample_rate=session["sample_rate"],
+        whole_response=session["whole_response"],
+        tell_history=session.get("tell_history", False),
+        manual=session.get("manual", False),
+    )

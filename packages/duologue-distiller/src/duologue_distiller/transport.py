@@ -39,7 +39,7 @@ class DistillerTransport:
 
     Args:
         project: the project's name; default `AIR_PROJECT`.
-        uuid: the user's name, by which the service remembers; default `AIR_UUID`, else a new one.
+        uuid: the user's name; default `AIR_UUID`, else a new one.
         api_key: a key or a `TokenProvider`; default `API_KEY`. A server on this machine may do without.
         base_url: the server; default `AIR_BASE_URL`, then AI Refinery's.
         project_version: "0", "1", ...; default the latest.
@@ -47,6 +47,10 @@ class DistillerTransport:
         sample_rate: Hz of the speech that comes: the `sample_rate` of the project's `speech_config`.
         whole_response: `interrupt()` stops all agents of the response; else the one that speaks, as the service
             has it, and the next one begins.
+        tell_history: tell the service what was said before (`history`; on another connection, the conversation), in
+            front of the next typed turn: the protocol has no other place, and nobody promises that the service
+            remembers. With False the user's `uuid` is trusted to be enough, and nothing is said twice to a service
+            that does remember.
         ssl: a TLS context of your own.
         capture: a file that records each session.
         headers: further headers.
@@ -80,6 +84,7 @@ class DistillerTransport:
         account: str = "",
         sample_rate: int = 16000,
         whole_response: bool = False,
+        tell_history: bool = True,
         ssl: tls.SSLContext | None = None,
         capture: str | Path | None = None,
         headers: Mapping[str, str] | None = None,
@@ -94,6 +99,7 @@ class DistillerTransport:
         self.place = Place.of(project, uuid, project_version, account)
         self.sample_rate = sample_rate
         self.whole_response = whole_response
+        self.tell_history = tell_history
         self._service = Service(api_key, base_url, account=account, ssl=ssl, headers=headers)
         self._capture = capture
         self._keep_alive = keep_alive or KeepAlive()
@@ -135,8 +141,8 @@ class DistillerTransport:
         """
         if options:
             raise ConfigurationError(f"the distiller knows no options: {', '.join(options)}", provider=PROVIDER)
-        if history:
-            log.warning("the distiller keeps its own history: %d messages were not told to it", len(history))
+        if history and not self.tell_history:
+            log.warning("%d messages of history were not told to the distiller: tell_history is off", len(history))
         place = replace(self.place, account=await self._service.account())
 
         async def endpoint() -> Endpoint:
@@ -148,6 +154,9 @@ class DistillerTransport:
             self._policy(),
             sample_rate=self.sample_rate,
             whole_response=self.whole_response,
+            tell_history=self.tell_history,
+            manual=turn_detection is not None and turn_detection.mode == "manual",
+            history=history,
             capture=self._capture,
             link=self._link,
         )

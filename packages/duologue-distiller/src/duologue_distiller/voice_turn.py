@@ -32,6 +32,9 @@ TAIL_S = 1.0
 REARM_S = 0.05
 """How often it is looked whether the application cleared the event itself."""
 
+LATE_END_S = 2.0
+"""Seconds that the end of an interruption may take."""
+
 CHUNK_MS = 40.0
 
 
@@ -58,6 +61,7 @@ class VoiceTurn:
         self._started = False
         self._fed_ms = 0.0
         self._number = 0
+        self._cuts = 0  # interruptions that came and were not read
         self._midline = False
         self._speaker: _Loudspeaker | None = None
         self._microphone: asyncio.Task[None] | None = None
@@ -68,9 +72,14 @@ class VoiceTurn:
         async with contextlib.AsyncExitStack() as stack:
             self._speaker = await stack.enter_async_context(audio.Speaker(self._rate))
             stack.push_async_callback(self._tasks.stop, 1.0)
+            self._follow_interruptions(stack)
             self._connection.skip_rest()
             await self._connection.send_text_query(text)
             await self._respond()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LATE_END_S):
+                    while self._cuts:  # an interruption of what was still played has an end of its own
+                        await self._respond()
 
     async def listen(self) -> None:
         """Listen, and play the response; once more for each time the user interrupts."""
@@ -86,10 +95,25 @@ class VoiceTurn:
             else:
                 self._speaker = await stack.enter_async_context(audio.Speaker(self._rate))
                 listening = self._record(audio.Microphone(self._rate, CHUNK_MS))
+            self._follow_interruptions(stack)
             stack.push_async_callback(self._tasks.stop, 1.0)
             self._microphone = self._tasks.start(listening, "distiller microphone")
             while await self._respond():
                 pass
+
+    def _follow_interruptions(self, stack: contextlib.AsyncExitStack) -> None:
+        """Stop at once when the user cuts in: most of a response is played when all of it has been read."""
+        connection = self._connection
+
+        def interrupted() -> None:
+            self._cuts += 1
+            self._stop_speaker()
+
+        def leave() -> None:
+            connection.on_interrupted = None
+
+        connection.on_interrupted = interrupted
+        stack.callback(leave)
 
     # -- the microphone -------------------------------------------------------------------------------
 
@@ -138,19 +162,19 @@ class VoiceTurn:
                     self._print_line(f"You: {message.get('text') or ''}")
                 case "response.text.delta":
                     self._text(message)
-                case "response.audio.delta" if not interrupted:
+                case "response.audio.delta" if not interrupted and not self._cuts:
                     await self._audio(message.get("audio") or message.get("delta"))
                 case "response.interrupted":
                     interrupted = True
-                    self._stop_speaker()
+                    self._cuts = max(0, self._cuts - 1)
                 case "response.done":
                     self._end_line()
-        if not interrupted:
+        if not interrupted and not self._cuts:
             await self._drain()
-            if self._started:
+            if self._started and not self._cuts:
                 await self._connection.notify_playback_stopped()
         self._rearm()
-        return interrupted
+        return interrupted or self._cuts > 0
 
     def _rearm(self) -> None:
         """What was to be skipped is over."""
