@@ -36,6 +36,7 @@ SETUPS = ("echo", "caller", "talker", "leak")
 PACKAGES = ("libportaudio2", "pulseaudio", "pulseaudio-utils", "libasound2-plugins")
 RATE = 48000
 BUSY = 40.0  # percent; at 70 the sound server was seen to lose its place several times a second, alone there are 10
+DISTURBED = 25.0  # percent; a failure on the rig is believed below
 CALM_PATIENCE_S = 60.0
 SETTLE_S = 10.0
 SETTLED_S = 0.5  # a twentieth of a second is played within this
@@ -65,6 +66,11 @@ class Calm:
             time.sleep(1)
             self._left -= 1
         return True
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others want the processors now, though not so much that one would wait before beginning."""
+        return pressure() > DISTURBED
 
 
 def pressure() -> float:
