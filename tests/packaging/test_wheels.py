@@ -103,12 +103,12 @@ def test_a_wheel_says_what_it_is(dist, package):
     assert f"# {package}" in about.get_payload()
 
 
-def test_the_core_alone_brings_no_array_library_and_no_socket(clean):
+def test_the_core_alone_brings_no_array_library_and_loads_no_socket(clean):
     python = clean("duologue")
     listed = json.loads(run(UV, "pip", "list", "--format", "json", "--python", python))
     installed = {entry["name"] for entry in listed}
     assert "pydantic" in installed
-    assert installed & {"numpy", "websockets", "onnxruntime", "rich", "typer"} == set()
+    assert installed & {"numpy", "picows", "onnxruntime", "rich", "typer"} == set()
     loaded = run(python, "-I", "-c", "import duologue, sys; duologue.RealtimeAgent; print(*sys.modules)").split()
     assert "duologue.agent" in loaded
     assert {name.partition(".")[0] for name in loaded} & {"numpy", "pydantic", "jsonschema", "websockets"} == set()
