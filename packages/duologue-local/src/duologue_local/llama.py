@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
@@ -77,9 +78,10 @@ class Llama:
 
     def tokens(self, prompt: str, text: str, *, slot: int) -> tuple[list[int], float]:
         """Return the tokens by which the model would write `text` after `prompt`, and their mean log-probability."""
-        # a grammar that allows nothing else; the lone space is forbidden, else words are taken apart behind it
+        # a grammar that allows nothing else; the lone space is forbidden, else words are taken apart behind it, but
+        # where a digit or another space follows there is no other way to write it
         grammar = f"root ::= {json.dumps(text)}"
-        space = {"logit_bias": [[_SPACE, False]]}
+        space = {} if _NEEDS_SPACE.search(text) else {"logit_bias": [[_SPACE, False]]}
         forced: list[dict[str, Any]] = []
         written = b""
         for token in self._forced(prompt, grammar, LONGEST_FORCED, slot, space):
@@ -116,6 +118,7 @@ class Llama:
 
 
 _SPACE = 216  # SmolLM2's token of a space alone
+_NEEDS_SPACE = re.compile(r" [\d\s]| $")
 
 
 def _choice(answer: Any) -> dict[str, Any]:
