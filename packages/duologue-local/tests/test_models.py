@@ -382,6 +382,9 @@ async def test_hundreds_of_tool_words_do_not_break_the_router(workers: Lease) ->
         Tool("x", None, "", nothing),
         Tool("quotes", None, 'Say "hello\\n" {to} [somebody]. And more.', nothing),
         Tool("unicode", None, "Sag \N{LATIN SMALL LETTER U WITH DIAERESIS}ber \N{GRINNING FACE} etwas", nothing),
+        Tool("numbers", None, "Evaluate a sum such as 15 + 23,  a pair like 1 2,\tor\n 7 of  them ", nothing),
+        Tool("sum", None, "Add 15 to 23.", nothing),
+        Tool("signs", None, "Take -5 % of $ 20 (or 3 - 4) , please", nothing),
         Tool("long", None, "word " * 300, lists),
     ]
     async with connected(tools=odd, options={"max_tokens": 4}) as (session, reader):
